@@ -1,0 +1,89 @@
+"""Hypothesis profiles, and the real tokenizers where they are at hand.
+
+The tokenizers lie outside the repository: in the folder named by `CONSTRAIN_SHARED`, else
+in `shared` beside the checkout. Tests that need them are skipped where it is absent.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+if TYPE_CHECKING:
+    from constrain.vocabulary import Vocabulary
+
+TOKENIZERS = (
+    "cl100k_base",
+    "deepseek-coder",
+    "deepseek-v4",
+    "gemma2",
+    "gpt2",
+    "llama2",
+    "llama3",
+    "mistral-v1",
+    "o200k_base",
+    "qwen2.5-coder",
+    "starcoder2",
+    "tekken-nemo",
+)
+
+# No deadline: the first example of a kernel pays for its compilation.
+COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
+settings.register_profile("dev", max_examples=100, **COMMON)
+settings.register_profile("ci", max_examples=300, derandomize=True, **COMMON)
+settings.register_profile("nightly", max_examples=20_000, **COMMON)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
+
+
+@pytest.fixture(scope="session")
+def shared() -> Path:
+    """The folder of real tokenizers and data."""
+    beside = Path(__file__).parents[1].parent / "shared"
+    folder = Path(os.environ.get("CONSTRAIN_SHARED", beside))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent; name the data's folder by CONSTRAIN_SHARED")
+    return folder
+
+
+@pytest.fixture(
+    scope="session",
+    params=[pytest.param(name, marks=pytest.mark.tokenizers) for name in TOKENIZERS],
+)
+def tokenizer_folder(shared: Path, request: pytest.FixtureRequest) -> Path:
+    """The folder of each real tokenizer in turn."""
+    folder = shared / "tokenizers" / str(request.param)
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is absent")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def real_tokenizer(shared: Path) -> Callable[[str], Any]:
+    """`real_tokenizer(name)`: a real tokenizer, read once a session."""
+
+    @cache
+    def load(name: str) -> Any:
+        from transformers import AutoTokenizer  # noqa: PLC0415 - slow, and few tests need it
+
+        return AutoTokenizer.from_pretrained(shared / "tokenizers" / name)
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def real_vocabulary(real_tokenizer: Callable[[str], Any]) -> Callable[[str], Vocabulary]:
+    """`real_vocabulary(name)`: a real tokenizer's vocabulary, read once a session."""
+
+    @cache
+    def load(name: str) -> Vocabulary:
+        from constrain.vocabulary import Vocabulary  # noqa: PLC0415 - not at hypothesis' start
+
+        return Vocabulary.from_tokenizer(real_tokenizer(name))
+
+    return load
