@@ -1,0 +1,1 @@
+"""Grammar text → `Grammar`: no automata, no vocabulary."""

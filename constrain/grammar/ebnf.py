@@ -1,0 +1,372 @@
+"""Rules as written → BNF: templates, groups, options and repetitions become productions.
+
+Each group, option and repetition becomes one nonterminal, named by what it says, such as
+`("," value)*`; equal ones are shared. The size of the result is linear in the grammar's: parts
+are never multiplied out, and `x~n..m` takes O(log m) productions. Aliases, `?rule`, `!rule`
+and the priorities of rules shape Lark's trees and not the language: they are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from lark import Token, Tree
+
+from constrain.errors import GrammarError, GrammarLimitError, GrammarSyntaxError
+from constrain.grammar.larkfile import (
+    Body,
+    Definition,
+    Module,
+    Node,
+    Source,
+    Symbol,
+    declared_problem,
+    name_token,
+    nodes_in_order,
+)
+from constrain.grammar.pattern import (
+    PatternWriter,
+    Piece,
+    check_not_empty,
+    leaf,
+    repeat_bounds,
+    shortest_where_lazy,
+)
+from constrain.grammar.rules import Production, Terminal
+
+MAX_PRODUCTIONS = 100_000
+MAX_TEMPLATE_NAME = 2000  # characters of `template{arguments}`, nested ones included
+MAX_SHOWN = 60  # characters of a name made from what it says
+BLOCK = 4  # how often a block of a repetition repeats the next smaller block
+
+Sequence = tuple[str, ...]
+Argument = str | Symbol  # a symbol of the BNF, or a template to be applied
+
+
+@dataclass(frozen=True)
+class _Scope:
+    """Where an expression stands: its rule, its module, its template's arguments."""
+
+    rule: str
+    module: Module
+    arguments: Mapping[str, Argument]
+
+    @property
+    def source(self) -> Source:
+        return self.module.source
+
+
+def reachable_symbols(module: Module) -> list[Symbol]:
+    """Return the symbols of a module and of the imported rules it uses, names checked.
+
+    Raises:
+        UndefinedSymbolError: a rule uses a name that nothing defines.
+        GrammarSyntaxError: a template is used with the wrong number of arguments.
+    """
+    found: dict[Symbol, None] = {}
+    waiting = list(reversed(module.scope.values()))
+    while waiting:
+        symbol = waiting.pop()
+        if symbol in found:
+            continue
+        found[symbol] = None
+        if not symbol.definition.is_terminal:
+            for body in symbol.definition.bodies:
+                waiting += _used_symbols(body, symbol.definition.params)
+    return list(found)
+
+
+def _used_symbols(body: Body, params: tuple[str, ...]) -> list[Symbol]:
+    used: list[Symbol] = []
+    for node in nodes_in_order(body.tree, "terminal", "nonterminal", "template_usage", "alias"):
+        if node.data == "template_usage":
+            _check_n_arguments(node, body, params)
+        elif node.data in ("terminal", "nonterminal") and name_token(node) not in params:
+            used.append(body.module.lookup(name_token(node)))
+    return used
+
+
+def _check_n_arguments(node: Node, body: Body, params: tuple[str, ...]) -> None:
+    name = name_token(_trees(node)[0])
+    if name in params:
+        return
+    n_wanted = len(body.module.lookup(name).definition.params)
+    n_given = len(node.children) - 1
+    if n_given != n_wanted:
+        problem = f"the template {str(name)!r} takes {n_wanted} arguments, not {n_given}"
+        raise body.module.source.error(GrammarSyntaxError, problem, name)
+
+
+def _trees(node: Node) -> list[Node]:
+    return [child for child in node.children if isinstance(child, Tree)]
+
+
+class BnfWriter:
+    """Writes the productions and terminals that are reachable from a start rule.
+
+    Args:
+        module: the grammar as written.
+    """
+
+    def __init__(self, module: Module) -> None:
+        self._patterns = PatternWriter()
+        self._terminals: dict[str, Terminal] = {}
+        self._alternatives: dict[str, dict[Sequence, None]] = {}
+        self._groups: dict[tuple[object, ...], str] = {}
+        self._anonymous: dict[Piece, str] = {}
+        self._named: dict[Piece, Symbol] = {}
+        self._n_productions = 0
+        self._waiting: list[tuple[str, Definition, Mapping[str, Argument]]] = []
+        # A literal in a rule is the terminal that defines the same pattern, as in Lark.
+        for symbol in reachable_symbols(module):
+            if symbol.definition.is_terminal:
+                self._named[self._patterns.definition(symbol.definition)] = symbol
+
+    @property
+    def terminals(self) -> tuple[Terminal, ...]:
+        """The terminals used so far, in order of their first use."""
+        return tuple(self._terminals.values())
+
+    @property
+    def productions(self) -> tuple[Production, ...]:
+        """The productions written so far."""
+        return tuple(
+            Production(lhs, rhs) for lhs, rules in self._alternatives.items() for rhs in rules
+        )
+
+    def ignore(self, body: Body) -> str:
+        """Return the name of the terminal that an `%ignore` adds."""
+        at = next(body.tree.scan_values(lambda value: isinstance(value, Token)), None)
+        if at is None:
+            problem = "%ignore names nothing; name a terminal or a pattern"
+            raise body.module.source.error(GrammarSyntaxError, problem, None)
+        if len(body.tree.children) == 1 and at.type == "TERMINAL":
+            node = _trees(body.tree)[0]
+            while len(node.children) == 1 and node.data != "terminal":
+                node = _trees(node)[0]
+            if node.data == "terminal":
+                return self._named_terminal(body.module.lookup(at))
+        piece = self._patterns.ignored(body, at)
+        return self._literal_terminal(piece, f"/{piece.pattern}/")
+
+    def write(self, start: Symbol) -> None:
+        """Write everything that is reachable from the start rule."""
+        self._ask_for(start.name, start.definition, {})
+        while self._waiting:
+            name, definition, arguments = self._waiting.pop()
+            for body in definition.bodies:
+                scope = _Scope(name, body.module, arguments)
+                for sequence in self._expansions(body.tree, scope):
+                    self._add(name, sequence, scope)
+
+    def _ask_for(
+        self, name: str, definition: Definition, arguments: Mapping[str, Argument]
+    ) -> None:
+        if name not in self._alternatives:
+            self._alternatives[name] = {}
+            self._waiting.append((name, definition, arguments))
+
+    def _add(self, lhs: str, rhs: Sequence, scope: _Scope) -> None:
+        self._alternatives[lhs].setdefault(rhs)
+        self._n_productions += 1
+        if self._n_productions > MAX_PRODUCTIONS:
+            problem = f"the grammar has more than {MAX_PRODUCTIONS} productions"
+            raise scope.source.error(GrammarLimitError, problem, None)
+
+    # --- expressions → sequences of symbols -------------------------------------------
+
+    def _expansions(self, tree: Node, scope: _Scope) -> list[Sequence]:
+        """Return the alternatives of an `expansions` tree."""
+        found: dict[Sequence, None] = {}
+        for child in _trees(tree):
+            node = _trees(child)[0] if child.data == "alias" else child
+            if node.data == "expansions":
+                found.update(dict.fromkeys(self._expansions(node, scope)))
+            else:
+                parts = [self._item(part, scope) for part in _trees(node)]
+                found.setdefault(tuple(symbol for part in parts for symbol in part))
+        return list(found)
+
+    def _item(self, node: Node, scope: _Scope) -> Sequence:
+        if node.data == "value":
+            return (self._value(_trees(node)[0], scope),)
+        if node.data == "expansions":
+            return self._group(self._expansions(node, scope), scope)
+        if node.data == "maybe":
+            return self._optional(self._expansions(_trees(node)[0], scope), scope)
+        assert node.data == "expr", node.data
+        inner = _trees(node)[0]
+        operator = str(node.children[1])
+        if operator == "~":
+            return self._repeat(self._item(inner, scope), *repeat_bounds(node, scope.source), scope)
+        if inner.data == "expansions":
+            alternatives = self._expansions(inner, scope)
+        else:
+            alternatives = [self._item(inner, scope)]
+        if operator == "?":
+            return self._optional(alternatives, scope)
+        return self._loop(alternatives, operator, scope)
+
+    def _group(self, alternatives: list[Sequence], scope: _Scope) -> Sequence:
+        if len(alternatives) == 1:
+            return alternatives[0]
+        return self._nonterminal(f"({_show(alternatives)})", alternatives, scope)
+
+    def _optional(self, alternatives: list[Sequence], scope: _Scope) -> Sequence:
+        return self._nonterminal(f"[{_show(alternatives)}]", [(), *alternatives], scope)
+
+    def _loop(self, alternatives: list[Sequence], operator: str, scope: _Scope) -> Sequence:
+        atomic = len(alternatives) == 1 and len(alternatives[0]) == 1
+        shown = _show(alternatives) if atomic else f"({_show(alternatives)})"
+        first: list[Sequence] = [()] if operator == "*" else alternatives
+        return self._nonterminal(shown + operator, first, scope, then=alternatives)
+
+    def _repeat(self, item: Sequence, low: int, high: int, scope: _Scope) -> Sequence:
+        """Return `item~low..high`: the fixed part, then the optional rest."""
+        if len(item) > 1 and high > BLOCK:
+            item = self._nonterminal(f"({' '.join(item)})", [item], scope)
+        return self._times(item, low, scope) + self._up_to(item, high - low, scope)
+
+    def _times(self, item: Sequence, n: int, scope: _Scope) -> Sequence:
+        """Return `item` n times, as blocks of blocks."""
+        if n <= BLOCK:
+            return item * n
+        block = self._block(item, n // BLOCK, scope)
+        return block * BLOCK + item * (n % BLOCK)
+
+    def _block(self, item: Sequence, n: int, scope: _Scope) -> Sequence:
+        if n == 1:
+            return item
+        return self._nonterminal(f"{_atom(item)}~{n}", [self._times(item, n, scope)], scope)
+
+    def _up_to(self, item: Sequence, n: int, scope: _Scope) -> Sequence:
+        """Return `item` 0 to n times, each count in exactly one way.
+
+        With blocks of q = (n + 1) // BLOCK items, 0…n are i blocks and up to q − 1 items
+        (i < BLOCK), or BLOCK blocks and j items (j < (n + 1) % BLOCK).
+        """
+        if n == 0:
+            return ()
+        if n < BLOCK:
+            alternatives = [item * i for i in range(n + 1)]
+        else:
+            size, n_left = divmod(n + 1, BLOCK)
+            block = self._block(item, size, scope)
+            rest = self._up_to(item, size - 1, scope)
+            alternatives = [block * i + rest for i in range(BLOCK)]
+            alternatives += [block * BLOCK + item * j for j in range(n_left)]
+        return self._nonterminal(f"{_atom(item)}~0..{n}", alternatives, scope)
+
+    def _nonterminal(
+        self,
+        shown: str,
+        alternatives: list[Sequence],
+        scope: _Scope,
+        then: list[Sequence] | None = None,
+    ) -> Sequence:
+        """Return the nonterminal of some alternatives; those of `then` go on after itself."""
+        key = (tuple(alternatives), None if then is None else tuple(then))
+        if key not in self._groups:
+            if len(shown) > MAX_SHOWN or shown in self._alternatives:
+                shown = f"{scope.rule}#{len(self._groups)}"
+            self._groups[key] = shown
+            self._alternatives[shown] = {}
+            for alternative in alternatives:
+                self._add(shown, alternative, scope)
+            for alternative in then or ():
+                self._add(shown, (shown, *alternative), scope)
+        return (self._groups[key],)
+
+    # --- values → symbols -------------------------------------------------------------
+
+    def _value(self, node: Node, scope: _Scope) -> str:
+        value = self._argument(node, scope)
+        if isinstance(value, str):
+            return value
+        token = next(node.scan_values(lambda leaf: isinstance(leaf, Token)))
+        n = len(value.definition.params)
+        problem = f"the template {value.name!r} needs {n} arguments: {value.name}{{...}}"
+        raise scope.source.error(GrammarSyntaxError, problem, token)
+
+    def _argument(self, node: Node, scope: _Scope) -> Argument:
+        if node.data == "template_usage":
+            return self._instance(node, scope)
+        if node.data not in ("terminal", "nonterminal"):
+            return self._literal(node, scope)
+        token = name_token(node)
+        if token in scope.arguments:
+            return scope.arguments[str(token)]
+        symbol = scope.module.lookup(token)
+        if symbol.definition.is_terminal:
+            return self._named_terminal(symbol)
+        if symbol.definition.params:
+            return symbol
+        _refuse_declared(symbol, token, scope)
+        self._ask_for(symbol.name, symbol.definition, {})
+        return symbol.name
+
+    def _instance(self, node: Node, scope: _Scope) -> str:
+        """Return the nonterminal of a template applied to its arguments."""
+        name_node, *argument_nodes = _trees(node)
+        token = name_token(name_node)
+        template = scope.arguments.get(str(token)) or scope.module.lookup(token)
+        if isinstance(template, str) or len(template.definition.params) != len(argument_nodes):
+            problem = f"{str(token)!r} is no template of {len(argument_nodes)} arguments here"
+            raise scope.source.error(GrammarSyntaxError, problem, token)
+        arguments = [
+            self._argument(_trees(argument)[0] if argument.data == "value" else argument, scope)
+            for argument in argument_nodes
+        ]
+        shown = [argument if isinstance(argument, str) else argument.name for argument in arguments]
+        name = f"{template.name}{{{', '.join(shown)}}}"
+        if len(name) > MAX_TEMPLATE_NAME:
+            problem = (
+                f"the template {template.name!r} grows past {MAX_TEMPLATE_NAME} characters of "
+                f"arguments; does it apply itself to ever larger ones?"
+            )
+            raise scope.source.error(GrammarLimitError, problem, token)
+        bound = dict(zip(template.definition.params, arguments, strict=True))
+        self._ask_for(name, template.definition, bound)
+        return name
+
+    def _named_terminal(self, symbol: Symbol) -> str:
+        if symbol.name not in self._terminals:
+            piece = self._patterns.terminal(symbol.definition)
+            self._terminals[symbol.name] = Terminal(
+                symbol.name, piece.pattern, symbol.definition.priority, piece.is_literal
+            )
+        return symbol.name
+
+    def _literal(self, node: Node, scope: _Scope) -> str:
+        piece = leaf(node, scope.source)
+        tokens = [str(child) for child in node.children]
+        at = node.children[0]
+        assert isinstance(at, Token)
+        if piece not in self._named and not piece.is_literal:
+            piece = shortest_where_lazy(piece, scope.source, at)
+            check_not_empty(piece, scope.source, at)
+        return self._literal_terminal(piece, "..".join(tokens))
+
+    def _literal_terminal(self, piece: Piece, shown: str) -> str:
+        if piece in self._named:
+            return self._named_terminal(self._named[piece])
+        if piece not in self._anonymous:
+            if len(shown) > MAX_SHOWN or shown in self._terminals:
+                shown = f"{shown[:MAX_SHOWN]}#{len(self._anonymous)}"
+            self._anonymous[piece] = shown
+            self._terminals[shown] = Terminal(shown, piece.pattern, 0, piece.is_literal)
+        return self._anonymous[piece]
+
+
+def _refuse_declared(symbol: Symbol, at: Token, scope: _Scope) -> None:
+    if not symbol.definition.bodies:
+        raise scope.source.error(GrammarError, declared_problem(symbol.name), at)
+
+
+def _show(alternatives: list[Sequence]) -> str:
+    return " | ".join(" ".join(alternative) for alternative in alternatives)
+
+
+def _atom(item: Sequence) -> str:
+    return item[0] if len(item) == 1 else f"({' '.join(item)})"

@@ -1,0 +1,173 @@
+"""A grammar as the LR automaton wants it: no useless symbols, no ε, no A → A.
+
+Input:  a checked `Grammar`.
+Output: `NormalGrammar`, over integers, with the same non-empty sentences of terminals.
+
+Recognition needs no tree, so productions may be split, dropped and merged freely. Each
+pass is a function from a list of productions to a list of productions; `normalize` lists
+them in order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from itertools import count
+
+from constrain.errors import EmptyLanguageError, GrammarLimitError
+from constrain.grammar.rules import Grammar, Production
+
+MAX_PRODUCTIONS = 200_000
+
+
+@dataclass(frozen=True)
+class NormalGrammar:
+    """Productions over symbol ids: terminal ids below T, nonterminal ids from T on.
+
+    Attributes:
+        terminals: names by id. All terminals of the source grammar, in its order.
+        nonterminals: names, by id − T. Index 0 is the start symbol.
+        productions: (lhs, rhs) pairs; rhs is never empty and never equals (lhs,).
+        accepts_empty: the empty sentence belongs to the grammar.
+    """
+
+    terminals: tuple[str, ...]
+    nonterminals: tuple[str, ...]
+    productions: tuple[tuple[int, tuple[int, ...]], ...]
+    accepts_empty: bool
+
+    @property
+    def start(self) -> int:
+        """The id of the start symbol."""
+        return len(self.terminals)
+
+    def name(self, symbol: int) -> str:
+        """A symbol's name."""
+        n = len(self.terminals)
+        return self.terminals[symbol] if symbol < n else self.nonterminals[symbol - n]
+
+
+def normalize(grammar: Grammar, empty_terminals: Collection[str] = ()) -> NormalGrammar:
+    """Rewrite `grammar` for recognition.
+
+    Args:
+        grammar: the grammar as written.
+        empty_terminals: terminals whose language is empty; productions with one are dropped.
+
+    Raises:
+        EmptyLanguageError: no sentence belongs to the grammar.
+        GrammarLimitError: more than `MAX_PRODUCTIONS` productions.
+    """
+    terminals = grammar.terminal_names
+    productions = list(dict.fromkeys(grammar.productions))
+    productions = drop_unproductive(productions, terminals - set(empty_terminals))
+    if grammar.start not in {p.lhs for p in productions}:
+        raise EmptyLanguageError(
+            f"no text belongs to the grammar: {grammar.start!r} derives no finite sentence; "
+            f"give every recursive rule an alternative that ends"
+        )
+    nullable = nullable_symbols(productions)
+    productions = split_nullable_runs(productions, nullable)
+    nullable = nullable_symbols(productions)
+    productions = list(dict.fromkeys(drop_epsilon(productions, nullable)))
+    productions = drop_unproductive(productions, terminals)
+    productions = drop_unreachable(productions, grammar.start)
+    return _number(grammar, productions, accepts_empty=grammar.start in nullable)
+
+
+def drop_unproductive(
+    productions: list[Production], terminals: Collection[str]
+) -> list[Production]:
+    """Keep the productions all of whose symbols derive some sentence of `terminals`."""
+    productive = set(terminals)
+    changed = True
+    while changed:
+        changed = False
+        for production in productions:
+            if production.lhs not in productive and productive.issuperset(production.rhs):
+                productive.add(production.lhs)
+                changed = True
+    return [p for p in productions if productive.issuperset(p.rhs)]
+
+
+def drop_unreachable(productions: list[Production], start: str) -> list[Production]:
+    """Keep the productions of nonterminals that occur in some sentential form."""
+    by_lhs: dict[str, list[Production]] = {}
+    for production in productions:
+        by_lhs.setdefault(production.lhs, []).append(production)
+    seen = {start}
+    todo = [start]
+    while todo:
+        for production in by_lhs.get(todo.pop(), ()):
+            for symbol in production.rhs:
+                if symbol in by_lhs and symbol not in seen:
+                    seen.add(symbol)
+                    todo.append(symbol)
+    return [p for p in productions if p.lhs in seen]
+
+
+def nullable_symbols(productions: Iterable[Production]) -> set[str]:
+    """The nonterminals that derive the empty sentence."""
+    productions = list(productions)
+    nullable: set[str] = set()
+    changed = True
+    while changed:
+        changed = False
+        for production in productions:
+            if production.lhs not in nullable and nullable.issuperset(production.rhs):
+                nullable.add(production.lhs)
+                changed = True
+    return nullable
+
+
+def split_nullable_runs(productions: list[Production], nullable: set[str]) -> list[Production]:
+    """Leave at most two nullable symbols in a production, so that ε costs a factor of 4.
+
+    `A → X Y Z W` with all nullable becomes `A → X A₁`, `A₁ → Y A₂`, `A₂ → Z W`.
+    """
+    taken = {p.lhs for p in productions}
+    fresh = (name for i in count() if (name := f"__rest_{i}") not in taken)
+    return [q for p in productions for q in _split(p, nullable, fresh)]
+
+
+def _split(
+    production: Production, nullable: set[str], fresh: Iterator[str]
+) -> Iterator[Production]:
+    lhs, rhs = production.lhs, production.rhs
+    while sum(symbol in nullable for symbol in rhs) > 2:
+        cut = next(i for i, symbol in enumerate(rhs) if symbol in nullable) + 1
+        rest = next(fresh)
+        yield Production(lhs, (*rhs[:cut], rest))
+        lhs, rhs = rest, rhs[cut:]
+    yield Production(lhs, rhs)
+
+
+def drop_epsilon(productions: Iterable[Production], nullable: set[str]) -> Iterator[Production]:
+    """Replace each production by its variants with nullable symbols left out, none empty."""
+    for production in productions:
+        variants: set[tuple[str, ...]] = {()}
+        for symbol in production.rhs:
+            kept = {(*variant, symbol) for variant in variants}
+            variants = kept | variants if symbol in nullable else kept
+        for variant in sorted(variants):
+            if variant and variant != (production.lhs,):
+                yield Production(production.lhs, variant)
+
+
+def _number(
+    grammar: Grammar, productions: list[Production], *, accepts_empty: bool
+) -> NormalGrammar:
+    if len(productions) > MAX_PRODUCTIONS:
+        raise GrammarLimitError(
+            f"the grammar has {len(productions)} productions after normalization; "
+            f"at most {MAX_PRODUCTIONS} are supported: make repetitions smaller"
+        )
+    terminals = tuple(terminal.name for terminal in grammar.terminals)
+    nonterminals = tuple(dict.fromkeys([grammar.start, *(p.lhs for p in productions)]))
+    ids = {name: i for i, name in enumerate((*terminals, *nonterminals))}
+    return NormalGrammar(
+        terminals=terminals,
+        nonterminals=nonterminals,
+        productions=tuple((ids[p.lhs], tuple(ids[s] for s in p.rhs)) for p in productions),
+        accepts_empty=accepts_empty,
+    )

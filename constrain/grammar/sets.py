@@ -1,0 +1,58 @@
+"""First, last and follow: which terminals may begin, end and come after what.
+
+Input:  `NormalGrammar`, which has no ε, so that no set needs another's nullability.
+Output: sets of terminals as Python integers, bit t for terminal t.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+
+from constrain.grammar.normalize import NormalGrammar
+
+
+def first_sets(grammar: NormalGrammar) -> list[int]:
+    """Per symbol id, the terminals that may begin a sentence of it."""
+    return _corner_sets(grammar, 0)
+
+
+def last_sets(grammar: NormalGrammar) -> list[int]:
+    """Per symbol id, the terminals that may end a sentence of it."""
+    return _corner_sets(grammar, -1)
+
+
+def follow_terminals(grammar: NormalGrammar) -> list[int]:
+    """Per terminal, the terminals that may stand directly after it in some sentence."""
+    first = first_sets(grammar)
+    last = last_sets(grammar)
+    n_terminals = len(grammar.terminals)
+    follow = [0] * n_terminals
+    pairs = {pair for _, rhs in grammar.productions for pair in pairwise(rhs)}
+    for left, right in sorted(pairs):
+        for terminal in bits(last[left]):
+            follow[terminal] |= first[right]
+    return follow
+
+
+def bits(members: int) -> Iterator[int]:
+    """The set bits' places, ascending."""
+    while members:
+        low = members & -members
+        yield low.bit_length() - 1
+        members ^= low
+
+
+def _corner_sets(grammar: NormalGrammar, corner: int) -> list[int]:
+    n_terminals = len(grammar.terminals)
+    sets = [1 << t for t in range(n_terminals)] + [0] * len(grammar.nonterminals)
+    edges = sorted({(lhs, rhs[corner]) for lhs, rhs in grammar.productions})
+    changed = True
+    while changed:
+        changed = False
+        for lhs, symbol in edges:
+            merged = sets[lhs] | sets[symbol]
+            if merged != sets[lhs]:
+                sets[lhs] = merged
+                changed = True
+    return sets
