@@ -1,0 +1,1 @@
+"""`Grammar` → tables: byte DFAs, lexer states, the LR automaton. No vocabulary."""
