@@ -1,0 +1,184 @@
+"""Whether longest match can lead into a dead end, decided once per grammar.
+
+Input:  the lexer, which terminals may follow which, the bytes that tokens can spell.
+Output: `Adjacency`: which lexer states are *surely* finishable, and the trap if there is one.
+
+After a lexeme of A = /ab*/ no B = /b/ can ever come: A swallows it. A parser that knows
+nothing of lexing would offer `a` and never finish. In most grammars no such pair exists,
+or white space may always be put between. Then every live state leads to a whole text, and
+the mask needs no search. The proof, in two parts:
+
+1. A terminal is *ownable* if some spellable string is matched by it and by no terminal that
+   beats it. Its *entries* are the first bytes of such strings.
+2. A boundary after terminal t is *open* to u if some entry of u continues no terminal that
+   may be alive where t ends. A terminal is *open* if its boundary is open to all terminals
+   that may follow, or to an ignored terminal that is open itself.
+
+If all terminals are ownable and open, any plan of the parser can be carried out: choose
+the next terminal of a shortest sentence, an ignored one before it where needed, and an owned
+string for it. Where the proof fails the decoder asks `constrain.decode.completion`, which
+searches and is exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.lexer import DEAD, Lexer, Members
+from constrain.grammar.sets import bits
+
+
+class Adjacency:
+    """The proof's result for one grammar and one set of spellable bytes.
+
+    Attributes:
+        trap: (t, u) such that the boundary after terminal t is not shown open to u;
+            u == t where t is not ownable; None if the proof holds.
+        spellable: bool[C], byte classes of which some byte is a token by itself.
+        entry_bytes: per terminal, bool[C] of its entries.
+    """
+
+    def __init__(
+        self,
+        lexer: Lexer,
+        follow: Sequence[int],
+        ignored: frozenset[int],
+        used: Iterable[int],
+        spellable_bytes: NDArray[np.bool_],
+    ) -> None:
+        self._lexer = lexer
+        table = lexer.table
+        self.spellable = np.zeros(table.next.shape[1], np.bool_)
+        self.spellable[table.byte_class[spellable_bytes]] = True
+        self._sure = np.zeros(0, np.bool_)
+        self.used = sorted({*used, *ignored})
+        self.entry_bytes = {t: self._entries(t) for t in self.used}
+        self.trap = self._find_trap(follow, ignored)
+
+    def sure(self) -> NDArray[np.bool_]:
+        """bool[L]: states from which every stack of the parser can be brought to an end.
+
+        A False entry is no proof of the contrary.
+        """
+        lexer = self._lexer
+        known = len(self._sure)
+        if self.trap is not None:
+            self._sure = np.zeros(lexer.n_states, np.bool_)
+        elif known < lexer.n_states:
+            fresh = np.arange(known, lexer.n_states)
+            good = [bool(lexer.winners[s]) and not lexer.members[s][1] for s in fresh.tolist()]
+            self._sure = np.concatenate([self._sure, np.array(good, np.bool_)])
+            rows = lexer.next[fresh][:, self.spellable]
+            while True:
+                now = self._sure[fresh] | self._sure[np.maximum(rows, DEAD)].any(axis=1)
+                if (now == self._sure[fresh]).all():
+                    break
+                self._sure[fresh] = now
+            self._sure[DEAD] = False
+        return self._sure
+
+    def _find_trap(self, follow: Sequence[int], ignored: frozenset[int]) -> tuple[int, int] | None:
+        for terminal in self.used:
+            if not self.entry_bytes[terminal].any():
+                return terminal, terminal
+        if not self._lexer.longest:
+            return None
+        after = {t: self._continuing(t) for t in self.used}
+
+        def is_open(left: int, right: int) -> bool:
+            return bool((self.entry_bytes[right] & ~after[left]).any())
+
+        wanted = {t: [u for u in bits(follow[t]) if u in self.entry_bytes] for t in self.used}
+        for terminal in ignored:
+            wanted[terminal] = [u for u in self.used if u not in ignored]
+        blocked = {t: next((u for u in wanted[t] if not is_open(t, u)), None) for t in self.used}
+        open_ignored = {t for t in ignored if blocked[t] is None}
+        while True:
+            more = {
+                t
+                for t in ignored - open_ignored
+                if any(is_open(t, other) for other in open_ignored)
+            }
+            if not more:
+                break
+            open_ignored |= more
+        for terminal in self.used:
+            swallowed = blocked[terminal]
+            if swallowed is None or terminal in open_ignored:
+                continue
+            if not any(is_open(terminal, other) for other in open_ignored):
+                return terminal, swallowed
+        return None
+
+    def _entries(self, terminal: int) -> NDArray[np.bool_]:
+        """First byte classes of the spellable strings that `terminal` owns."""
+        table = self._lexer.table
+        rivals = self._lexer.beaters(terminal)
+        start = int(table.start[terminal])
+        entries = np.zeros(table.next.shape[1], np.bool_)
+        if start == DEAD:
+            return entries
+        begin = (start, *(int(table.start[r]) for r in rivals if table.start[r] != DEAD))
+        order: list[Members] = [begin]
+        index = {begin: 0}
+        edges: list[list[int]] = []
+        classes = np.flatnonzero(self.spellable)
+        for members in order:
+            targets = []
+            for column in dict.fromkeys(
+                map(tuple, table.next[list(members)][:, classes].T.tolist())
+            ):
+                if column[0] == DEAD:
+                    continue
+                key = (column[0], *sorted({s for s in column[1:] if s != DEAD}))
+                if key not in index:
+                    index[key] = len(order)
+                    order.append(key)
+                targets.append(index[key])
+            edges.append(targets)
+        owned = {
+            i
+            for i, members in enumerate(order)
+            if table.accepting[members[0]] and not table.accepting[list(members[1:])].any()
+        }
+        while True:
+            more = {i for i, targets in enumerate(edges) if owned.intersection(targets)} - owned
+            if not more:
+                break
+            owned |= more
+        for byte_class in classes.tolist():
+            column = table.next[list(begin), byte_class].tolist()
+            key = (column[0], *sorted({s for s in column[1:] if s != DEAD}))
+            entries[byte_class] = column[0] != DEAD and index[key] in owned
+        return entries
+
+    def _continuing(self, terminal: int) -> NDArray[np.bool_]:
+        """Byte classes that lead on some terminal that may be alive where `terminal` ends."""
+        table = self._lexer.table
+        own = table.owner == terminal
+        result: NDArray[np.bool_] = (table.next[own & table.accepting] != DEAD).any(axis=0)
+        for other in self.used:
+            if other != terminal:
+                result |= self._continuing_pair(terminal, other)
+        return result
+
+    def _continuing_pair(self, terminal: int, other: int) -> NDArray[np.bool_]:
+        table = self._lexer.table
+        result = np.zeros(table.next.shape[1], np.bool_)
+        begin = (int(table.start[terminal]), int(table.start[other]))
+        if DEAD in begin:
+            return result
+        order = [begin]
+        seen = {begin}
+        for one, two in order:
+            if table.accepting[one]:
+                result |= table.next[two] != DEAD
+            both = np.stack([table.next[one], table.next[two]])
+            both = both[:, (both != DEAD).all(axis=0)]
+            for pair in set(map(tuple, both.T.tolist())) - seen:
+                seen.add(pair)
+                order.append(pair)
+        return result

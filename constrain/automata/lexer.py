@@ -1,0 +1,256 @@
+"""Lexer states: what a lexeme may still become, and what must not happen after the last one.
+
+Input:  the terminals' byte DFAs and the lexing rule.
+Output: `Lexer`, a deterministic automaton over bytes that is built as it is asked for.
+
+The one idea: longest match looks ahead, and the look-ahead is a set of DFA states that
+runs along. Cut a lexeme in DFA state f, and the cut stands as long as no further byte
+leads f to acceptance. So a lexer state is a pair of sets of DFA states:
+
+- *live*: (terminal, state) pairs, one for each terminal the lexeme may still become;
+- *shadow*: states of earlier lexemes that must never accept. A byte that makes one accept
+  is dead; a byte that kills one removes it.
+
+With `lexing="any"` shadows stay empty. Pairs of sets are interned as integers, so that
+whoever walks tokens through the lexer sees a plain table.
+
+Shapes: L lexer states, C byte classes, G DFA states of all terminals together, T terminals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.dfa import ByteDFA
+from constrain.errors import GrammarLimitError
+from constrain.grammar.rules import Grammar
+
+DEAD = 0
+"""The lexer state, and the DFA state, from which nothing can be accepted."""
+
+UNKNOWN = -1
+"""A transition that has not been computed yet."""
+
+MAX_LEXER_STATES = 2_000_000
+
+Members = tuple[int, ...]  # sorted global DFA states
+
+
+@dataclass(frozen=True)
+class TerminalTable:
+    """All terminals' DFAs in one numbering; state 0 is dead, in common.
+
+    Attributes:
+        next: int32[G, C].
+        byte_class: uint8[256], the common refinement of the terminals' byte classes.
+        accepting: bool[G].
+        owner: int32[G], the terminal of each state; −1 for the dead state.
+        start: int32[T]; DEAD where the terminal's language is empty.
+        has_next: bool[G], some byte leads on.
+    """
+
+    next: NDArray[np.int32]
+    byte_class: NDArray[np.uint8]
+    accepting: NDArray[np.bool_]
+    owner: NDArray[np.int32]
+    start: NDArray[np.int32]
+    has_next: NDArray[np.bool_]
+
+
+def join_terminals(dfas: Sequence[ByteDFA]) -> TerminalTable:
+    """Put the DFAs of all terminals into one table.
+
+    Args:
+        dfas: one per terminal, in the grammar's order.
+    """
+    columns = np.stack([dfa.byte_class for dfa in dfas]) if dfas else np.zeros((1, 256), np.uint8)
+    _, first, byte_class = np.unique(columns, axis=1, return_index=True, return_inverse=True)
+    byte_class = byte_class.reshape(256)
+    blocks = [np.zeros((1, len(first)), np.int32)]
+    accepting = [np.zeros(1, np.bool_)]
+    owner = [np.full(1, -1, np.int32)]
+    start = np.zeros(len(dfas), np.int32)
+    offset = 0  # local state s is global state offset + s; local 0 stays the common 0
+    for terminal, dfa in enumerate(dfas):
+        local = dfa.next[1:][:, dfa.byte_class[first]].astype(np.int32)
+        blocks.append(np.where(local == DEAD, DEAD, local + offset).astype(np.int32))
+        accepting.append(dfa.accepting[1:])
+        owner.append(np.full(len(local), terminal, np.int32))
+        start[terminal] = 1 + offset if _accepts_something(dfa) else DEAD
+        offset += len(local)
+    table = np.concatenate(blocks)
+    return TerminalTable(
+        next=table,
+        byte_class=byte_class.astype(np.uint8),
+        accepting=np.concatenate(accepting),
+        owner=np.concatenate(owner),
+        start=start,
+        has_next=(table != DEAD).any(axis=1),
+    )
+
+
+def _accepts_something(dfa: ByteDFA) -> bool:
+    return bool(dfa.accepting.any())
+
+
+class Lexer:
+    """The lexer's states, interned and expanded on demand. Not safe under threads by itself.
+
+    Attributes:
+        table: the terminals' DFAs.
+        next: int32[capacity, C], UNKNOWN where not computed. `expand` fills it.
+        members: per state, its (live, shadow) sets of DFA states.
+        winners: per state, the terminals that the lexeme is if it ends here.
+        live: bool[capacity], some text leads from here to an acceptance.
+        n_states: states in use.
+    """
+
+    def __init__(self, grammar: Grammar, table: TerminalTable) -> None:
+        self.table = table
+        self.longest = grammar.lexing == "longest"
+        self._ranks = _ranks(grammar)
+        n_classes = table.next.shape[1]
+        self.next = np.full((64, n_classes), UNKNOWN, np.int32)
+        self.live = np.zeros(64, np.bool_)
+        self.members: list[tuple[Members, Members]] = []
+        self.winners: list[tuple[int, ...]] = []
+        self._ids: dict[tuple[Members, Members], int] = {}
+        self._starts: dict[tuple[frozenset[int], Members], int] = {}
+        self.intern((), ())
+        self.next[DEAD] = DEAD
+
+    @property
+    def n_states(self) -> int:
+        """The number of states interned so far, the dead one included."""
+        return len(self.members)
+
+    def start(self, terminals: frozenset[int], shadow: Members = ()) -> int:
+        """The state in which a lexeme of one of `terminals` begins.
+
+        Args:
+            terminals: acceptable there, ignored ones included.
+            shadow: DFA states of the lexemes before, see `residue`.
+        """
+        key = (terminals, shadow)
+        state = self._starts.get(key)
+        if state is None:
+            starts = self.table.start[sorted(terminals)]
+            state = self.intern(tuple(int(s) for s in sorted(starts) if s != DEAD), shadow)
+            self.expand(state)
+            self._starts[key] = state
+        return state
+
+    def residue(self, state: int) -> Members:
+        """What must not happen after a lexeme that ends in `state`."""
+        if not self.longest:
+            return ()
+        live, shadow = self.members[state]
+        return tuple(sorted({s for s in (*live, *shadow) if self.table.has_next[s]}))
+
+    def intern(self, live: Members, shadow: Members) -> int:
+        """The number of a state; shadows that no live text can reach are dropped."""
+        if shadow:
+            reach = (self.table.next[list(live)] != DEAD).any(axis=0)
+            shadow = tuple(s for s in shadow if (reach & (self.table.next[s] != DEAD)).any())
+        key = (live, shadow)
+        state = self._ids.get(key)
+        if state is None:
+            state = len(self.members)
+            if state >= MAX_LEXER_STATES:
+                raise GrammarLimitError(
+                    f"the grammar's terminals combine into more than {MAX_LEXER_STATES} "
+                    f"lexer states; make terminals more distinct"
+                )
+            if state == len(self.next):
+                grow = np.full_like(self.next, UNKNOWN)
+                self.next = np.concatenate([self.next, grow])
+                self.live = np.concatenate([self.live, np.zeros(len(self.live), np.bool_)])
+            self._ids[key] = state
+            self.members.append(key)
+            self.winners.append(self._winners(live))
+        return state
+
+    def expand(self, state: int) -> None:
+        """Compute all transitions reachable from `state`, and which states are live."""
+        if self.next[state, 0] != UNKNOWN:
+            return
+        fresh = [state]
+        seen = {state}
+        for current in fresh:
+            row = self._transitions(current)
+            self.next[current] = row
+            for target in dict.fromkeys(row):
+                if target not in seen and self.next[target, 0] == UNKNOWN:
+                    seen.add(target)
+                    fresh.append(target)
+        self._mark_live(fresh)
+
+    def restore(self, members: Iterable[tuple[Members, Members]]) -> None:
+        """Number states as an earlier lexer of the same terminals did."""
+        for live, shadow in members:
+            self.intern(live, shadow)
+        for state in range(self.n_states):
+            self.expand(state)
+
+    def _transitions(self, state: int) -> list[int]:
+        live, shadow = self.members[state]
+        table = self.table
+        rows = table.next[list(live)].T.tolist()
+        shadows = table.next[list(shadow)]
+        killed = np.any(table.accepting[shadows], axis=0).tolist()
+        known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
+        out = []
+        for column, dead, after in zip(rows, killed, shadows.T.tolist(), strict=True):
+            if dead or not any(column):
+                out.append(DEAD)
+                continue
+            key = (tuple(column), tuple(after))
+            target = known.get(key)
+            if target is None:
+                target = known[key] = self.intern(
+                    tuple(sorted({s for s in column if s != DEAD})),
+                    tuple(sorted({s for s in after if s != DEAD})),
+                )
+            out.append(target)
+        return out
+
+    def _mark_live(self, fresh: list[int]) -> None:
+        """A state is live if it accepts or leads to a live one; others become DEAD."""
+        rows = self.next[fresh]
+        states = np.array(fresh)
+        self.live[states] = [bool(self.winners[s]) for s in fresh]
+        while True:
+            now = self.live[states] | self.live[rows].any(axis=1)
+            if (now == self.live[states]).all():
+                break
+            self.live[states] = now
+        self.next[states] = np.where(self.live[rows], rows, DEAD)
+
+    def _winners(self, live: Members) -> tuple[int, ...]:
+        terminals = [int(self.table.owner[s]) for s in live if self.table.accepting[s]]
+        if not terminals:
+            return ()
+        best = max(self._ranks[t] for t in terminals)
+        return tuple(sorted(t for t in terminals if self._ranks[t] == best))
+
+    def beaters(self, terminal: int) -> list[int]:
+        """The terminals that win a tie against `terminal`."""
+        return [t for t, rank in enumerate(self._ranks) if rank > self._ranks[terminal]]
+
+
+def _ranks(grammar: Grammar) -> list[tuple[int, bool]]:
+    """What decides ties: the larger wins, equal ones are all kept."""
+    if grammar.ties == "all" or grammar.lexing == "any":
+        return [(0, False)] * len(grammar.terminals)
+    return [(t.priority, t.is_literal) for t in grammar.terminals]
+
+
+def live_bytes(table: TerminalTable, states: Iterable[int]) -> NDArray[np.bool_]:
+    """bool[C]: the byte classes that lead some of `states` on."""
+    chosen = list(states)
+    result: NDArray[np.bool_] = (table.next[chosen] != DEAD).any(axis=0)
+    return result

@@ -1,0 +1,274 @@
+"""`compile`: a grammar and a vocabulary become a `MaskStore`, from which matchers are made.
+
+Grammar ─► ByteDFAs ─► Lexer ──► LexerRows ─► Engine ─► Matcher
+      └──► NormalGrammar ─► LRAutomaton ─────────┘
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from constrain.automata.adjacency import Adjacency
+from constrain.automata.dfa import ByteDFA
+from constrain.automata.lexer import Lexer, join_terminals
+from constrain.automata.lr0 import build_lr0
+from constrain.automata.regex import compile_pattern
+from constrain.decode.completion import Completer
+from constrain.decode.machine import Machine
+from constrain.decode.masker import Masker
+from constrain.decode.matcher import Engine, Matcher
+from constrain.decode.stacks import Parser, Stacks, StackUnderflow
+from constrain.errors import (
+    EmptyTerminalError,
+    PatternError,
+    UnreachableTerminalError,
+    UnspellableError,
+    ViabilityLimitError,
+)
+from constrain.grammar.normalize import normalize
+from constrain.grammar.rules import Grammar, Terminal
+from constrain.grammar.sets import follow_terminals
+from constrain.masks.rows import LexerRow, Walker
+from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
+from constrain.masks.trie import build_trie
+from constrain.vocabulary import Vocabulary
+
+WARM_DEPTH = 3
+MAX_WARM_CONFIGURATIONS = 500
+MAX_WARM_STATES = 2_000
+"""How many lexer states `compile` computes rows for; the others are computed on demand."""
+
+Progress = Callable[[int, int], None]
+
+
+class MaskStore:
+    """A grammar compiled for a vocabulary. Immutable in meaning, growing in memory.
+
+    Attributes:
+        grammar: what texts may be.
+        vocabulary: what tokens write.
+        words: W, the int32 words of a mask row.
+
+    Guarantee: masks of its matchers are exact (see `Matcher`). Rows that the store does
+    not hold are computed when first needed and kept.
+
+    Source: SynCode's DFA mask store, arXiv:2403.01632. Differs: rows are exact over any
+    number of terminals, and over bytes.
+    """
+
+    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, engine: Engine) -> None:
+        self.grammar = grammar
+        self.vocabulary = vocabulary
+        self.words = engine.words
+        self._engine = engine
+
+    @property
+    def fingerprint(self) -> str:
+        """Of the grammar and the vocabulary together."""
+        return f"{self.grammar.fingerprint[:16]}-{self.vocabulary.fingerprint[:16]}"
+
+    def matcher(self) -> Matcher:
+        """A matcher for one new sequence."""
+        return Matcher(self._engine)
+
+    def warm(self, progress: Progress | None = None) -> None:
+        """Compute the rows of the lexer states near the grammar's constructs.
+
+        Args:
+            progress: called with (rows done, rows in all).
+        """
+        with self._engine.lock:
+            states = _near_states(self._engine.machine)
+            for done, state in enumerate(states):
+                self._engine.masker.lexer_row(state)
+                if progress is not None:
+                    progress(done + 1, len(states))
+
+    def forget(self) -> None:
+        """Drop the finished masks in memory; what is stored stays."""
+        with self._engine.lock:
+            self._engine.masker.forget()
+
+    def save(self, path: Path | str) -> None:
+        """Write the store to `path`, through a temporary name.
+
+        Raises:
+            OSError: the folder cannot be written.
+        """
+        with self._engine.lock:
+            lexer = self._engine.machine.lexer
+            content = StoreContent(
+                grammar=self.grammar.fingerprint,
+                vocabulary=self.vocabulary.fingerprint,
+                members=tuple(lexer.members),
+                rows=dict(self._engine.masker.lexer_rows),
+            )
+            write_store(Path(path), content)
+
+    @classmethod
+    def load(cls, path: Path | str, grammar: Grammar, vocabulary: Vocabulary) -> Self:
+        """Map the store at `path`, which must be of this grammar and vocabulary.
+
+        Raises:
+            StoreCorruptError: the file is truncated, damaged or no store.
+            StoreVersionError: it has another format version.
+            StoreMismatchError: it was compiled for another grammar or vocabulary.
+            FileNotFoundError: there is no such file.
+        """
+        content = read_store(
+            Path(path), grammar=grammar.fingerprint, vocabulary=vocabulary.fingerprint
+        )
+        return cls(grammar, vocabulary, _build_engine(grammar, vocabulary, content))
+
+
+def compile(
+    grammar: Grammar,
+    vocabulary: Vocabulary,
+    cache_dir: Path | str | None = None,
+    *,
+    progress: Progress | None = None,
+) -> MaskStore:
+    """Compile `grammar` for `vocabulary`.
+
+    Args:
+        grammar: what texts may be.
+        vocabulary: what tokens write.
+        cache_dir: a folder for stores, in which a second call finds the first one's work.
+            Without one nothing is written, and rows are computed as they are needed.
+        progress: called with (rows done, rows in all) while rows are computed ahead.
+
+    Raises:
+        GrammarError: the grammar cannot be used; the subclass says why.
+        StoreError: a file in `cache_dir` is damaged or not what its name says.
+    """
+    if cache_dir is None:
+        store = MaskStore(grammar, vocabulary, _build_engine(grammar, vocabulary, None))
+        if progress is not None:
+            store.warm(progress)
+        return store
+    path = Path(cache_dir) / store_name(grammar.fingerprint, vocabulary.fingerprint)
+    if path.exists():
+        return MaskStore.load(path, grammar, vocabulary)
+    store = MaskStore(grammar, vocabulary, _build_engine(grammar, vocabulary, None))
+    store.warm(progress)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    store.save(path)
+    return store
+
+
+def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
+    """The DFA of a terminal.
+
+    Args:
+        terminal: its pattern is compiled.
+        in_context: its lexemes stand beside others; see `compile_pattern`.
+
+    Raises:
+        PatternError: its pattern is malformed or not regular.
+        EmptyTerminalError: it matches the empty string.
+    """
+    try:
+        dfa = compile_pattern(terminal.pattern, in_context=in_context)
+    except PatternError as error:
+        raise error.of_terminal(terminal.name) from error
+    if dfa.matches(b""):
+        raise EmptyTerminalError(
+            f"terminal {terminal.name} matches the empty string, so that a lexeme of it has "
+            f"no end; make it match one character at least and the place optional: "
+            f"{terminal.pattern!r}"
+        )
+    return dfa
+
+
+def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreContent | None) -> Engine:
+    in_context = not _has_only_one_lexeme(grammar.check())
+    dfas = [terminal_dfa(terminal, in_context=in_context) for terminal in grammar.terminals]
+    empty = [t.name for t, dfa in zip(grammar.terminals, dfas, strict=True) if dfa.is_empty()]
+    normal = normalize(grammar, empty)
+    used = {s for _, rhs in normal.productions for s in rhs if s < len(normal.terminals)}
+    names = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
+    ignored = frozenset(names[name] for name in grammar.ignore if name not in empty)
+    table = join_terminals(dfas)
+    lexer = Lexer(grammar, table)
+    rows: dict[int, LexerRow] = {}
+    if content is not None:
+        lexer.restore(content.members)
+        rows = content.rows
+    adjacency = Adjacency(lexer, follow_terminals(normal), ignored, used, vocabulary.single_bytes)
+    machine = Machine(lexer, Parser(build_lr0(normal), ignored))
+    completer = Completer(machine, vocabulary, adjacency.spellable)
+    masker = Masker(
+        machine,
+        Walker(lexer, vocabulary, build_trie(vocabulary.tokens)),
+        adjacency,
+        completer,
+        rows,
+    )
+    _check_language(grammar, machine, adjacency, completer)
+    return Engine(grammar, vocabulary, machine, masker, completer)
+
+
+def _has_only_one_lexeme(grammar: Grammar) -> bool:
+    """Whether every lexeme is a whole text, so that anchors and look-arounds see its ends."""
+    return not grammar.ignore and all(len(p.rhs) <= 1 for p in grammar.productions)
+
+
+def _check_language(
+    grammar: Grammar, machine: Machine, adjacency: Adjacency, completer: Completer
+) -> None:
+    """Refuse a grammar with no text at all, or one too tangled to tell.
+
+    Raises:
+        UnreachableTerminalError: longest match swallows every way to a whole text.
+        UnspellableError: the vocabulary can spell no text of the grammar.
+    """
+    if adjacency.trap is None or machine.parser.accepts(machine.parser.initial):
+        return
+    left, right = (grammar.terminals[t].name for t in adjacency.trap)
+    try:
+        if completer.is_viable(machine.initial):
+            return
+    except ViabilityLimitError as error:
+        raise UnreachableTerminalError(
+            left, right, f"{left} may swallow {right}: {error}"
+        ) from error
+    if left == right:
+        raise UnspellableError(
+            f"the vocabulary can spell no text of the grammar: no token sequence is a {left} "
+            f"that no other terminal claims"
+        )
+    raise UnreachableTerminalError(
+        left,
+        right,
+        f"no text belongs to the grammar: by longest match, {left} always swallows the start "
+        f"of a {right} behind it; make {left} end earlier, put something between, or use "
+        f"lexing='any'",
+    )
+
+
+def _near_states(machine: Machine) -> list[int]:
+    """Lexer states met on the way through the grammar's constructs, nested a little."""
+    parser, lexer = machine.parser, machine.lexer
+    queue: list[Stacks] = [parser.initial]
+    seen = {parser.initial}
+    states: dict[int, None] = {}
+    for stacks in queue:
+        try:
+            pending = [machine.begin(stacks, ())[1]]
+            following = [parser.advance(stacks, (t,)) for t in sorted(parser.acceptable(stacks))]
+        except StackUnderflow:
+            continue
+        for state in pending:
+            if state not in states and len(states) < MAX_WARM_STATES:
+                states[state] = None
+                pending.extend(s for s in np.unique(lexer.next[state]).tolist() if s > 0)
+        for after in following:
+            cut = parser.cut(after, WARM_DEPTH)
+            if cut not in seen and len(seen) < MAX_WARM_CONFIGURATIONS:
+                seen.add(cut)
+                queue.append(cut)
+    return list(states)

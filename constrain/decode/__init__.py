@@ -1,0 +1,1 @@
+"""The state of one sequence: stacks, the matcher, what completes a text."""

@@ -1,0 +1,312 @@
+"""The shortest text that completes another, and so whether one exists.
+
+Two levels:
+
+- `CompletionCosts` knows the least number of bytes that completes a set of stacks if
+  lexemes could be put side by side freely. It is a lower bound, computed once per stack
+  node from the costs below it (Knuth's generalization of Dijkstra for the nonterminals).
+- `Completer` searches the machine itself with that bound (A*, Hart et al. 1968): exact
+  also where longest match forbids what the bound hopes for, and where the vocabulary
+  cannot spell every byte.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from itertools import count
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.lexer import DEAD, TerminalTable
+from constrain.automata.lr0 import LRAutomaton
+from constrain.decode.machine import Machine, Thread, Threads
+from constrain.decode.stacks import Parser, Stacks
+from constrain.errors import ViabilityLimitError
+from constrain.vocabulary import Vocabulary
+
+IMPOSSIBLE = 1 << 40
+"""A cost no text has."""
+
+MAX_EXPANSIONS = 20_000
+"""Threads that one search may look at."""
+
+MAX_REMEMBERED = 200_000
+"""Threads whose exact cost is kept."""
+
+
+def byte_distances(table: TerminalTable, spellable: NDArray[np.bool_]) -> NDArray[np.int64]:
+    """int64[G]: least bytes from each DFA state to acceptance, IMPOSSIBLE where none.
+
+    Args:
+        table: the terminals' DFAs.
+        spellable: bool[C], the byte classes that may be used.
+    """
+    distance = np.where(table.accepting, 0, IMPOSSIBLE)
+    steps = table.next[:, spellable]
+    if steps.shape[1] == 0:
+        return distance
+    while True:
+        shorter = np.minimum(distance, distance[steps].min(axis=1) + 1)
+        shorter[DEAD] = IMPOSSIBLE
+        if (shorter == distance).all():
+            return np.minimum(distance, IMPOSSIBLE)
+        distance = shorter
+
+
+class CompletionCosts:
+    """Least bytes to complete stacks, were every sequence of lexemes possible.
+
+    Attributes:
+        distance: int64[G], see `byte_distances`.
+    """
+
+    def __init__(self, parser: Parser, table: TerminalTable, spellable: NDArray[np.bool_]) -> None:
+        self._parser = parser
+        self._automaton = parser.automaton
+        self.distance = byte_distances(table, spellable)
+        self._owner = table.owner
+        symbols = _symbol_costs(self._automaton, self.distance[table.start])
+        self._finish = [
+            self._finishes(self._automaton, state, symbols)
+            for state in range(len(self._automaton.kernels))
+        ]
+        self._start_cost = (
+            0 if self._automaton.grammar.accepts_empty else symbols[self._automaton.grammar.start]
+        )
+
+    @staticmethod
+    def _finishes(
+        automaton: LRAutomaton, state: int, symbols: list[int]
+    ) -> list[tuple[int, int, int]]:
+        """(length to pop, lhs, least bytes before) for each kernel item of `state`."""
+        best: dict[tuple[int, int], int] = {}
+        for production, dot in automaton.kernels[state]:
+            lhs, rhs = automaton.grammar.productions[production]
+            cost = sum(symbols[symbol] for symbol in rhs[dot:])
+            best[dot, lhs] = min(cost, best.get((dot, lhs), IMPOSSIBLE))
+        return [(dot, lhs, cost) for (dot, lhs), cost in best.items() if cost < IMPOSSIBLE]
+
+    def of(self, stacks: Stacks) -> int:
+        """Least bytes that complete `stacks`, standing at the start of a lexeme."""
+        if stacks.completion is None:
+            stacks.completion = min(
+                (self._of_edge(state, below) for state, below in stacks.edges),
+                default=IMPOSSIBLE,
+            )
+        return stacks.completion
+
+    def of_thread(self, thread: Thread, machine: Machine) -> int:
+        """Least bytes that complete the open lexeme of `thread` and then the stacks."""
+        stacks, state = thread
+        best = IMPOSSIBLE
+        for dfa_state in machine.lexer.members[state][0]:
+            distance = int(self.distance[dfa_state])
+            if distance < best:
+                after = self._parser.advance(stacks, (int(self._owner[dfa_state]),))
+                best = min(best, distance + self.of(after))
+        return best
+
+    def _of_edge(self, state: int, below: Stacks) -> int:
+        if state == 0:
+            return self._start_cost
+        if state == self._automaton.accept:
+            return 0
+        best = IMPOSSIBLE
+        for length, lhs, cost in self._finish[state]:
+            for base in self._bases(below, length - 1):
+                best = min(best, cost + self._after(base, lhs))
+        return best
+
+    def _bases(self, stacks: Stacks, length: int) -> Iterator[Stacks]:
+        """One node per way to pop `length` states, with a single edge each."""
+        for state, below in self._parser.pop(stacks, length):
+            yield self._parser.intern({state: below})
+
+    def _after(self, base: Stacks, lhs: int) -> int:
+        """Least bytes once `lhs` stands on the single-edged `base`.
+
+        Works off an explicit list: stacks are as deep as the text is nested.
+        """
+        todo = [(base, lhs)]
+        while todo:
+            node, symbol = todo[-1]
+            if symbol in node.after:
+                todo.pop()
+            else:
+                todo.extend(self._solve(node, symbol))
+        return base.after[lhs]
+
+    def _solve(self, base: Stacks, lhs: int) -> list[tuple[Stacks, int]]:
+        """Fill `base.after[lhs]`, or return what must be filled before.
+
+        Left recursion leads from one symbol on `base` to another on the same `base`, so
+        those are solved together.
+        """
+        state = base.edges[0][0]
+        best: dict[int, int] = {}
+        edges: list[tuple[int, int, int]] = []  # symbol ends as part of another, at a cost
+        missing: list[tuple[Stacks, int]] = []
+        todo = [lhs]
+        seen = {lhs}
+        for symbol in todo:
+            target = self._automaton.goto[state][symbol]
+            best[symbol] = 0 if target == self._automaton.accept else IMPOSSIBLE
+            for length, outer, cost in self._finish[target]:
+                if length == 1:
+                    edges.append((symbol, outer, cost))
+                    if outer not in seen:
+                        seen.add(outer)
+                        todo.append(outer)
+                    continue
+                for lower in self._bases(base, length - 1):
+                    known = lower.after.get(outer)
+                    if known is None:
+                        missing.append((lower, outer))
+                    else:
+                        best[symbol] = min(best[symbol], cost + known)
+        if missing:
+            return missing
+        for _ in best:
+            for symbol, outer, cost in edges:
+                best[symbol] = min(best[symbol], cost + best[outer])
+        base.after.update(best)
+        return []
+
+
+def _symbol_costs(automaton: LRAutomaton, terminals: NDArray[np.int64]) -> list[int]:
+    """Least bytes of a sentence of each symbol."""
+    grammar = automaton.grammar
+    costs = [int(cost) for cost in terminals] + [IMPOSSIBLE] * len(grammar.nonterminals)
+    changed = True
+    while changed:
+        changed = False
+        for lhs, rhs in grammar.productions:
+            cost = min(IMPOSSIBLE, sum(costs[symbol] for symbol in rhs))
+            if cost < costs[lhs]:
+                costs[lhs] = cost
+                changed = True
+    return costs
+
+
+class Completer:
+    """Finds the shortest spellable completion of a thread, by search.
+
+    Spellable: a concatenation of whole tokens. The search steps by single bytes that are
+    tokens and by the few tokens that contain another byte, which spells all that tokens
+    can spell.
+    """
+
+    def __init__(
+        self, machine: Machine, vocabulary: Vocabulary, spellable: NDArray[np.bool_]
+    ) -> None:
+        self._machine = machine
+        byte_class = machine.lexer.table.byte_class
+        self._steps = [  # one byte stands for its class
+            (int(c), bytes([int(np.flatnonzero(vocabulary.single_bytes & (byte_class == c))[0])]))
+            for c in np.flatnonzero(spellable)
+        ]
+        self._long_steps = sorted(
+            {
+                token
+                for token in vocabulary.tokens
+                if len(token) > 1 and not all(vocabulary.single_bytes[b] for b in token)
+            }
+        )
+        occurring = np.zeros_like(spellable)
+        occurring[spellable] = True
+        for token in self._long_steps:
+            occurring[byte_class[list(token)]] = True
+        self.costs = CompletionCosts(machine.parser, machine.lexer.table, occurring)
+        # Exact cost of a thread, and the step to take; no step where the text may end.
+        self._known: dict[Thread, tuple[int, tuple[bytes, Thread] | None]] = {}
+
+    def completion(self, thread: Thread) -> bytes | None:
+        """The shortest completion of `thread`, empty if it accepts, None if there is none.
+
+        Raises:
+            ViabilityLimitError: not decided within `MAX_EXPANSIONS` threads.
+        """
+        if thread not in self._known:
+            self._search(thread)
+        cost, step = self._known[thread]
+        if cost >= IMPOSSIBLE:
+            return None
+        parts = []
+        while step is not None:
+            parts.append(step[0])
+            step = self._known[step[1]][1]
+        return b"".join(parts)
+
+    def is_viable(self, thread: Thread) -> bool:
+        """Some text that the vocabulary can spell completes `thread`."""
+        if thread not in self._known:
+            self._search(thread)
+        return self._known[thread][0] < IMPOSSIBLE
+
+    def _search(self, start: Thread) -> None:
+        if len(self._known) > MAX_REMEMBERED:
+            self._known.clear()
+        order = count()
+        queue = [(self._bound(start), next(order), 0, start)]
+        spent = {start: 0}
+        came: dict[Thread, tuple[bytes, Thread]] = {}
+        done: set[Thread] = set()
+        while queue:
+            _, _, cost, thread = heapq.heappop(queue)
+            if thread in done:
+                continue
+            done.add(thread)
+            if thread in self._known or self._machine.accepts(thread):
+                self._remember(thread, cost, came)
+                return
+            if len(done) > MAX_EXPANSIONS:
+                raise ViabilityLimitError(
+                    f"whether the text can be completed was not decided within "
+                    f"{MAX_EXPANSIONS} steps: longest match lets one terminal of the grammar "
+                    f"swallow the start of the next; separate the terminals, by white space "
+                    f"for instance, or use lexing='any'"
+                )
+            for step, target in self._successors(thread):
+                total = cost + len(step)
+                if total < spent.get(target, IMPOSSIBLE):
+                    bound = self._bound(target)
+                    if bound < IMPOSSIBLE:
+                        spent[target] = total
+                        came[target] = (step, thread)
+                        heapq.heappush(queue, (total + bound, next(order), total, target))
+        for thread in done:
+            self._known[thread] = (IMPOSSIBLE, None)
+
+    def _bound(self, thread: Thread) -> int:
+        known = self._known.get(thread)
+        return self.costs.of_thread(thread, self._machine) if known is None else known[0]
+
+    def _remember(self, goal: Thread, spent: int, came: dict[Thread, tuple[bytes, Thread]]) -> None:
+        """Keep the exact costs along the path that was found."""
+        left, _ = self._known.setdefault(goal, (0, None))
+        thread = goal
+        while thread in came:
+            step, before = came[thread]
+            left += len(step)
+            self._known[before] = (left, (step, thread))
+            thread = before
+
+    def _successors(self, thread: Thread) -> Iterator[tuple[bytes, Thread]]:
+        machine = self._machine
+        following = machine.next_lexeme(thread)
+        for stacks, state in (thread,) if following is None else (thread, following):
+            row = machine.lexer.next[state].tolist()
+            targets: dict[int, bytes] = {}
+            for byte_class, byte in self._steps:
+                targets.setdefault(row[byte_class], byte)
+            targets.pop(DEAD, None)
+            for target, byte in targets.items():
+                yield byte, (stacks, target)
+        for token in self._long_steps:
+            threads: Threads = (thread,)
+            for value in token:
+                threads = machine.step(threads, value)
+            for target_thread in threads:
+                yield token, target_thread

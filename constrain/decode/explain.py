@@ -1,0 +1,163 @@
+"""Why the mask is as it is: the state of a sequence in the words of its grammar.
+
+Input:  a machine's threads, and perhaps a token.
+Output: `Explanation`, which prints as text. For people; no hot path comes here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from constrain.decode.machine import Machine, Thread, Threads
+from constrain.vocabulary import Vocabulary
+
+
+@dataclass(frozen=True)
+class TokenVerdict:
+    """Whether one token may come next.
+
+    Attributes:
+        token: its id.
+        spelling: its bytes; empty for a token that is no text.
+        is_allowed: the mask holds it.
+        alive: how many of its bytes could be read.
+        expected: terminals that were open where it died, or at its end.
+        reason: one sentence.
+    """
+
+    token: int
+    spelling: bytes
+    is_allowed: bool
+    alive: int
+    expected: tuple[str, ...]
+    reason: str
+
+    def __str__(self) -> str:
+        verdict = "allowed" if self.is_allowed else "not allowed"
+        return f"token {self.token} {self.spelling!r}: {verdict}; {self.reason}"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """The state of a sequence.
+
+    Attributes:
+        text: accepted so far.
+        is_accepting: the text is whole.
+        terminals: that the open lexeme may become, or that may begin here.
+        after: terminals that may follow if the open lexeme ends here.
+        rules: items in progress, innermost first, as `lhs → done • to come`.
+        verdict: on the token asked for, if any.
+    """
+
+    text: bytes
+    is_accepting: bool
+    terminals: tuple[str, ...]
+    after: tuple[str, ...]
+    rules: tuple[str, ...]
+    verdict: TokenVerdict | None = None
+
+    def __str__(self) -> str:
+        lines = [
+            f"text: {self.text!r}" + (" (whole)" if self.is_accepting else ""),
+            f"open terminals: {', '.join(self.terminals) or 'none'}",
+            f"after them: {', '.join(self.after) or 'nothing'}",
+            "rules in progress:",
+            *(f"  {rule}" for rule in self.rules),
+        ]
+        return "\n".join([*lines, str(self.verdict)] if self.verdict else lines)
+
+
+def explain_state(
+    machine: Machine,
+    vocabulary: Vocabulary,
+    threads: Threads,
+    *,
+    accepting: bool,
+    text: bytes,
+    token: int | None,
+    is_viable: Callable[[Thread], bool],
+) -> Explanation:
+    """Describe `threads`, and `token` against them."""
+    return Explanation(
+        text=text,
+        is_accepting=accepting,
+        terminals=open_terminals(machine, threads),
+        after=following_terminals(machine, threads),
+        rules=_rules(machine, threads),
+        verdict=None
+        if token is None
+        else _judge(machine, vocabulary, threads, token, is_viable, accepting=accepting),
+    )
+
+
+def open_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:
+    """The terminals that the open lexemes of `threads` may become."""
+    owner = machine.lexer.table.owner
+    found = {int(owner[s]) for _, state in threads for s in machine.lexer.members[state][0]}
+    return _names(machine, found)
+
+
+def following_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:
+    """The terminals that may begin if the open lexeme ends where it stands."""
+    found: set[int] = set()
+    for thread in threads:
+        if machine.lexer.winners[thread[1]]:
+            found |= machine.parser.acceptable(machine.after(thread))
+    return _names(machine, found)
+
+
+def _names(machine: Machine, terminals: set[int]) -> tuple[str, ...]:
+    names = machine.parser.automaton.grammar.terminals
+    return tuple(sorted(names[t] for t in terminals))
+
+
+def _rules(machine: Machine, threads: Threads) -> tuple[str, ...]:
+    """The kernel items of the top states, then of the states below, each once."""
+    automaton = machine.parser.automaton
+    found: dict[str, None] = {}
+    level = [edge for stacks, _ in threads for edge in stacks.edges]
+    while level:
+        for state, _ in level:
+            for item in automaton.kernels[state]:
+                if item[1] < len(automaton.grammar.productions[item[0]][1]):
+                    found[automaton.format_item(item)] = None
+        level = list({edge: None for _, below in level for edge in below.edges})
+    return tuple(found)
+
+
+def _judge(
+    machine: Machine,
+    vocabulary: Vocabulary,
+    threads: Threads,
+    token: int,
+    is_viable: Callable[[Thread], bool],
+    *,
+    accepting: bool,
+) -> TokenVerdict:
+    if token in vocabulary.end_ids:
+        reason = "the text is whole" if accepting else "the text is not whole yet"
+        return TokenVerdict(token, b"", accepting, 0, open_terminals(machine, threads), reason)
+    spelling = vocabulary.tokens[token] if 0 <= token < vocabulary.size else b""
+    if not spelling:
+        reason = "it is a special token or names none, and never text"
+        return TokenVerdict(token, b"", False, 0, (), reason)
+    for place, byte in enumerate(spelling):
+        before = threads
+        threads = machine.step(threads, byte)
+        if not threads:
+            expected = tuple(
+                sorted({*open_terminals(machine, before), *following_terminals(machine, before)})
+            )
+            reason = (
+                f"it dies at its byte {place}, {bytes([byte])!r}, where "
+                f"{' or '.join(expected) or 'the end of the text'} was expected"
+            )
+            return TokenVerdict(token, spelling, False, place, expected, reason)
+    expected = open_terminals(machine, threads)
+    if any(is_viable(thread) for thread in threads):
+        reason = f"it leaves {' or '.join(expected)} open"
+        return TokenVerdict(token, spelling, True, len(spelling), expected, reason)
+    reason = "no text that this vocabulary can spell completes it"
+    return TokenVerdict(token, spelling, False, len(spelling), expected, reason)

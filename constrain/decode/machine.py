@@ -1,0 +1,62 @@
+"""The lexer and the parser as one machine over bytes.
+
+A *thread* is (stacks at the lexeme's start, lexer state): one way to cut the text so far
+into whole lexemes and a remainder. With longest match nearly always one thread lives; a
+second one stands for an earlier cut that the text may yet confirm, such as `..` in a
+language that also has `...`.
+"""
+
+from __future__ import annotations
+
+from constrain.automata.lexer import DEAD, Lexer, Members
+from constrain.decode.stacks import Parser, Stacks
+
+Thread = tuple[Stacks, int]
+Threads = tuple[Thread, ...]
+
+
+class Machine:
+    """Moves threads by bytes. All results are interned; nothing here is of one sequence.
+
+    Attributes:
+        initial: the thread before the first byte.
+    """
+
+    def __init__(self, lexer: Lexer, parser: Parser) -> None:
+        self.lexer = lexer
+        self.parser = parser
+        self.initial: Thread = self.begin(parser.initial, ())
+
+    def begin(self, stacks: Stacks, residue: Members) -> Thread:
+        """The thread that starts its next lexeme at `stacks`."""
+        return stacks, self.lexer.start(self.parser.acceptable(stacks), residue)
+
+    def after(self, thread: Thread) -> Stacks:
+        """The stacks if the lexeme of `thread` ends here; empty where it cannot."""
+        stacks, state = thread
+        winners = self.lexer.winners[state]
+        return self.parser.advance(stacks, winners) if winners else self.parser.nothing
+
+    def next_lexeme(self, thread: Thread) -> Thread | None:
+        """`thread` with its lexeme ended and the next one begun, if it may end."""
+        if not self.lexer.winners[thread[1]]:
+            return None
+        return self.begin(self.after(thread), self.lexer.residue(thread[1]))
+
+    def step(self, threads: Threads, byte: int) -> Threads:
+        """The live threads after one more byte, those in one lexer state joined."""
+        lexer = self.lexer
+        byte_class = lexer.table.byte_class[byte]
+        found: dict[int, Stacks] = {}
+        for thread in threads:
+            following = self.next_lexeme(thread)
+            for stacks, state in (thread,) if following is None else (thread, following):
+                target = int(lexer.next[state, byte_class])
+                if target != DEAD:
+                    old = found.get(target)
+                    found[target] = stacks if old is None else self.parser.union(old, stacks)
+        return tuple((stacks, state) for state, stacks in found.items())
+
+    def accepts(self, thread: Thread) -> bool:
+        """The text may end here, at least one byte having been read."""
+        return bool(self.lexer.winners[thread[1]]) and self.parser.accepts(self.after(thread))

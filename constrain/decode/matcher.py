@@ -1,0 +1,328 @@
+"""`Matcher`: the state of one sequence, from which masks are read.
+
+All that is shared between sequences is in an `Engine`; a matcher is a reference to an
+immutable snapshot. So `fork` copies a reference, and `rollback` follows parents.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import RLock
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.bitmask import n_words, pack
+from constrain.decode.completion import Completer
+from constrain.decode.explain import Explanation, explain_state
+from constrain.decode.machine import Machine, Thread, Threads
+from constrain.decode.masker import Masker
+from constrain.errors import BudgetError, DeadEndError, MatcherError
+from constrain.grammar.rules import Grammar
+from constrain.vocabulary import Vocabulary
+
+MAX_BUDGETS = 20_000
+"""Threads whose costliest next token is remembered."""
+
+
+class Engine:
+    """One grammar over one vocabulary: everything that its matchers share.
+
+    Attributes:
+        lock: held while shared memories grow; matchers may live in several threads.
+    """
+
+    def __init__(
+        self,
+        grammar: Grammar,
+        vocabulary: Vocabulary,
+        machine: Machine,
+        masker: Masker,
+        completer: Completer,
+    ) -> None:
+        self.grammar = grammar
+        self.vocabulary = vocabulary
+        self.machine = machine
+        self.masker = masker
+        self.completer = completer
+        self.words = n_words(vocabulary.size)
+        ends = np.zeros(vocabulary.size, np.bool_)
+        ends[list(vocabulary.end_ids)] = True
+        self.end_row = pack(ends)
+        self.lock = RLock()
+        self._spelled = frozenset(vocabulary.tokens) - {b""}
+        self._costliest: dict[Thread, int] = {}
+        self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
+
+    def threads_cost(self, threads: Threads) -> int:
+        """Tokens of the shortest completion of the cheapest of `threads`."""
+        return min(self.thread_cost(thread) for thread in threads)
+
+    def thread_cost(self, thread: Thread) -> int:
+        """Tokens of the shortest completion of a viable thread, the end token included."""
+        completion = self.completer.completion(thread)
+        if completion is None:
+            return np.iinfo(np.int32).max
+        return self.n_tokens(completion)
+
+    def costliest(self, thread: Thread) -> int:
+        """The most tokens that may be needed after one more token."""
+        cost = self._costliest.get(thread)
+        if cost is None:
+            cost = max(
+                (
+                    self.thread_cost((stacks, end))
+                    for stacks, ends in self.masker.ends(thread)
+                    for end in ends.states().tolist()
+                    if self.masker.is_viable((stacks, end))
+                ),
+                default=0,
+            )
+            if len(self._costliest) >= MAX_BUDGETS:
+                self._costliest.clear()
+            self._costliest[thread] = cost
+        return cost
+
+    def _n_tokens(self, text: bytes) -> int:
+        """The least number of tokens that spell `text`, and one for the end token."""
+        longest = self.vocabulary.max_bytes
+        least = [0] + [len(text) + 1] * len(text)
+        for stop in range(1, len(text) + 1):
+            for start in range(max(0, stop - longest), stop):
+                if least[start] + 1 < least[stop] and text[start:stop] in self._spelled:
+                    least[stop] = least[start] + 1
+        return least[-1] + bool(self.vocabulary.end_ids)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Snapshot:
+    """A point of a sequence. `added` leads from `parent` to here."""
+
+    parent: _Snapshot | None
+    threads: Threads
+    added: bytes
+    is_terminated: bool = False
+
+
+class Matcher:
+    """Follows one sequence through the grammar and says what may come next.
+
+    A token is allowed exactly if the text with the token's bytes appended can still be
+    completed; an end token exactly if the text is whole. Nothing is ever allowed in doubt.
+
+    Not safe under threads by itself; different matchers of one store are.
+    """
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._now = _Snapshot(None, (engine.machine.initial,), b"")
+
+    @property
+    def text(self) -> bytes:
+        """The bytes accepted so far."""
+        parts = []
+        snapshot: _Snapshot | None = self._now
+        while snapshot is not None:
+            parts.append(snapshot.added)
+            snapshot = snapshot.parent
+        return b"".join(reversed(parts))
+
+    def fill_bitmask(self, row: NDArray[np.int32]) -> None:
+        """Overwrite `row` with the tokens that may come next.
+
+        Args:
+            row: int32[W]; bit t & 31 of word t >> 5 is token t. All zero once terminated.
+
+        Raises:
+            MatcherError: `row` is no int32 array of W words.
+            DeadEndError: no token may follow, which an exact mask rules out.
+        """
+        self._check_row(row)
+        now = self._now
+        if now.is_terminated:
+            row[:] = 0
+            return
+        with self._engine.lock:
+            masker = self._engine.masker
+            row[:] = masker.row(now.threads[0])
+            for thread in now.threads[1:]:
+                row |= masker.row(thread)
+            accepting = self._is_accepting(now)
+        if accepting:
+            row |= self._engine.end_row
+        elif not row.any():
+            raise DeadEndError(self.text, "no token of the vocabulary may come next")
+
+    def fill_bitmask_within(self, row: NDArray[np.int32], n_tokens: int) -> None:
+        """`fill_bitmask`, narrowed to tokens after which the text can end in time.
+
+        Args:
+            row: int32[W], overwritten.
+            n_tokens: how many tokens may still come, the end token included.
+
+        Raises:
+            BudgetError: the shortest completion takes more than `n_tokens`.
+            MatcherError: `row` is no int32 array of W words.
+        """
+        self.fill_bitmask(row)
+        if self._now.is_terminated:
+            return
+        engine = self._engine
+        needed = self.tokens_to_finish()
+        if needed > n_tokens:
+            raise BudgetError(needed, n_tokens)
+        with engine.lock:
+            if all(engine.costliest(thread) < n_tokens for thread in self._now.threads):
+                return
+
+            def in_time(thread: Thread) -> bool:
+                return engine.masker.is_viable(thread) and engine.thread_cost(thread) < n_tokens
+
+            row[:] = engine.end_row if self._is_accepting(self._now) else 0
+            for thread in self._now.threads:
+                engine.masker.mark_where(thread, in_time, row)
+
+    def accept_token(self, token: int) -> bool:
+        """Append a token; False, and nothing changes, where the mask does not hold it.
+
+        An end token terminates the matcher.
+        """
+        now = self._now
+        vocabulary = self._engine.vocabulary
+        if now.is_terminated or not 0 <= token < vocabulary.size:
+            return False
+        if token in vocabulary.end_ids:
+            if not self.is_accepting():
+                return False
+            self._now = _Snapshot(now, now.threads, b"", is_terminated=True)
+            return True
+        added = vocabulary.tokens[token]
+        return bool(added) and self.accept_bytes(added)
+
+    def accept_bytes(self, added: bytes) -> bool:
+        """Append bytes; False, and nothing changes, where no text continues so.
+
+        Counts as one token for `rollback`. Viability is judged at the end of `added`: if
+        the vocabulary cannot spell every byte, as the end of a token.
+        """
+        if self._now.is_terminated:
+            return False
+        if not added:
+            self._now = _Snapshot(self._now, self._now.threads, b"")
+            return True
+        with self._engine.lock:
+            threads = self._viable(self._step(self._now.threads, added))
+        if not threads:
+            return False
+        self._now = _Snapshot(self._now, threads, added)
+        return True
+
+    def is_accepting(self) -> bool:
+        """The text so far is whole."""
+        with self._engine.lock:
+            return self._is_accepting(self._now)
+
+    def is_terminated(self) -> bool:
+        """An end token was accepted."""
+        return self._now.is_terminated
+
+    def rollback(self, n_tokens: int) -> None:
+        """Undo the last `n_tokens` successful calls of `accept_token` and `accept_bytes`.
+
+        Raises:
+            MatcherError: there were fewer.
+        """
+        snapshot = self._now
+        for done in range(n_tokens):
+            if snapshot.parent is None:
+                raise MatcherError(f"cannot roll back {n_tokens} tokens: only {done} were accepted")
+            snapshot = snapshot.parent
+        self._now = snapshot
+
+    def fork(self) -> Self:
+        """An independent matcher in the same state, at no cost."""
+        other = type(self)(self._engine)
+        other._now = self._now
+        return other
+
+    def allowed_bytes(self) -> NDArray[np.bool_]:
+        """bool[256]: the bytes after which the text can still be completed."""
+        allowed = np.zeros(256, np.bool_)
+        if self._now.is_terminated:
+            return allowed
+        byte_class = self._engine.machine.lexer.table.byte_class
+        with self._engine.lock:
+            for one in np.unique(byte_class).tolist():
+                members = byte_class == one
+                byte = int(np.flatnonzero(members)[0])
+                if self._viable(self._step(self._now.threads, bytes([byte]))):
+                    allowed |= members
+        return allowed
+
+    def forced_bytes(self) -> bytes:
+        """The longest text that every completion begins with; empty once one is whole."""
+        if self._now.is_terminated:
+            return b""
+        ahead = self.fork()
+        forced = bytearray()
+        for byte in self.shortest_completion():
+            if ahead.is_accepting() or ahead.allowed_bytes().sum() != 1:
+                break
+            forced.append(byte)
+            ahead.accept_bytes(bytes([byte]))
+        return bytes(forced)
+
+    def shortest_completion(self) -> bytes:
+        """A completion of least length in bytes that the vocabulary can spell."""
+        if self._now.is_terminated:
+            return b""
+        with self._engine.lock:
+            if self._is_accepting(self._now):
+                return b""
+            found = [self._engine.completer.completion(t) for t in self._now.threads]
+        return min((c for c in found if c is not None), key=len)
+
+    def tokens_to_finish(self) -> int:
+        """Tokens that spell `shortest_completion`, as few as can be, and the end token."""
+        if self._now.is_terminated:
+            return 0
+        return self._engine.n_tokens(self.shortest_completion())
+
+    def explain(self, token: int | None = None) -> Explanation:
+        """What may come next and why; for a token, why it is or is not allowed."""
+        with self._engine.lock:
+            return explain_state(
+                self._engine.machine,
+                self._engine.vocabulary,
+                self._now.threads,
+                accepting=self._is_accepting(self._now),
+                text=self.text,
+                token=token,
+                is_viable=self._engine.masker.is_viable,
+            )
+
+    def _step(self, threads: Threads, added: bytes) -> Threads:
+        for byte in added:
+            threads = self._engine.machine.step(threads, byte)
+            if not threads:
+                break
+        return threads
+
+    def _viable(self, threads: Threads) -> Threads:
+        return tuple(t for t in threads if self._engine.masker.is_viable(t))
+
+    def _is_accepting(self, snapshot: _Snapshot) -> bool:
+        machine = self._engine.machine
+        if snapshot.threads == (machine.initial,) and not self.text:
+            return machine.parser.accepts(machine.parser.initial)
+        return any(machine.accepts(thread) for thread in snapshot.threads)
+
+    def _check_row(self, row: NDArray[np.int32]) -> None:
+        words = self._engine.words
+        if row.dtype != np.int32 or row.shape != (words,):
+            raise MatcherError(
+                f"a mask row is int32[{words}] for this vocabulary, not {row.dtype}"
+                f"{list(row.shape)}; allocate it with constrain.bitmask.allocate"
+            )

@@ -1,0 +1,192 @@
+"""Sets of LR stacks, as interned persistent nodes, and how a terminal advances them.
+
+A node is a set of stacks, written from the top: edges (state, node below), one per top
+state. Equal sets are the same object, so that a step computed once is a dictionary
+look-up for ever, and `fork` and `rollback` cost nothing. A deterministic grammar keeps
+one edge per node; an ambiguous one shares what its stacks have in common. This is the
+graph-structured stack of Tomita (1985) made immutable.
+
+`cut(node, depth)` replaces all below the top `depth` states by `UNDERFLOW`. Whoever looks
+at what was cut away gets `StackUnderflow`; a result computed without one holds for every
+stack with that top.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+from weakref import WeakValueDictionary
+
+from constrain.automata.lr0 import LRAutomaton
+
+Edges = tuple[tuple[int, "Stacks"], ...]
+
+
+class StackUnderflow(Exception):  # noqa: N818 - control flow between `cut` and its caller
+    """The computation looked below the depth at which a stack was cut."""
+
+
+class Stacks:
+    """A set of stacks. Compare by identity: equal sets are one object.
+
+    Attributes:
+        edges: (top state, the stacks below it), ascending and distinct by state.
+        depth: of the highest stack.
+        acceptable: terminals that some stack can shift after reductions; filled by `Parser`.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_advanced",
+        "_closure",
+        "_cuts",
+        "acceptable",
+        "after",
+        "completion",
+        "depth",
+        "edges",
+    )
+
+    def __init__(self, edges: Edges) -> None:
+        self.edges: Final = edges
+        self.depth: Final[int] = 1 + max((below.depth for _, below in edges), default=-1)
+        self.acceptable: frozenset[int] | None = None
+        self.completion: int | None = None  # least bytes, see `constrain.decode.completion`
+        self.after: dict[int, int] = {}  # the same, by nonterminal put on top
+        self._closure: dict[int, Stacks] | None = None
+        self._advanced: dict[tuple[int, ...], Stacks] = {}
+        self._cuts: dict[int, Stacks] = {}
+
+    def __repr__(self) -> str:
+        return f"Stacks(tops={[state for state, _ in self.edges]}, depth={self.depth})"
+
+
+class Parser:
+    """All operations on stacks of one grammar.
+
+    Attributes:
+        initial: the stacks before the first lexeme.
+        nothing: no stack at all.
+    """
+
+    def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
+        self.automaton = automaton
+        self.ignored = frozenset(ignored)
+        self._interned: WeakValueDictionary[tuple[tuple[int, int], ...], Stacks] = (
+            WeakValueDictionary()
+        )
+        self.nothing = Stacks(())
+        self.bottom = Stacks(())
+        self.underflow = Stacks(())
+        self.initial = self.intern({0: self.bottom})
+
+    def intern(self, tops: dict[int, Stacks]) -> Stacks:
+        """The node with these top states."""
+        if not tops:
+            return self.nothing
+        edges = tuple(sorted(tops.items(), key=_state))
+        key = tuple((state, id(below)) for state, below in edges)
+        node = self._interned.get(key)
+        if node is None:
+            node = self._interned[key] = Stacks(edges)
+        return node
+
+    def union(self, one: Stacks, other: Stacks) -> Stacks:
+        """All stacks of both."""
+        if one is other or other is self.nothing:
+            return one
+        if one is self.nothing:
+            return other
+        if not (one.edges and other.edges):
+            raise StackUnderflow  # a cut or finished stack beside a longer one
+        tops = dict(one.edges)
+        for state, below in other.edges:
+            tops[state] = self.union(tops[state], below) if state in tops else below
+        return self.intern(tops)
+
+    def closure(self, stacks: Stacks) -> dict[int, Stacks]:
+        """Top state → stacks below it, after any number of reductions, none included."""
+        if stacks._closure is None:
+            stacks._closure = self._reduce_all(stacks)
+        return stacks._closure
+
+    def _reduce_all(self, stacks: Stacks) -> dict[int, Stacks]:
+        if stacks is self.underflow:
+            raise StackUnderflow
+        level = dict(stacks.edges)
+        todo = list(level)
+        while todo:
+            state = todo.pop()
+            for lhs, length in self.automaton.reductions[state]:
+                for base, below in self.pop(level[state], length - 1):
+                    target = self.automaton.goto[base][lhs]
+                    below_target = self.intern({base: below})
+                    old = level.get(target)
+                    new = below_target if old is None else self.union(old, below_target)
+                    if new is not old:
+                        level[target] = new
+                        if target not in todo:
+                            todo.append(target)
+        return level
+
+    def pop(self, stacks: Stacks, length: int) -> Iterable[tuple[int, Stacks]]:
+        """The edges that are on top once `length` more states are gone."""
+        nodes = {stacks: None}
+        for _ in range(length):
+            nodes = {below: None for node in nodes for _, below in node.edges}
+            if self.underflow in nodes:
+                raise StackUnderflow
+        if self.underflow in nodes:
+            raise StackUnderflow
+        return [edge for node in nodes for edge in node.edges]
+
+    def acceptable(self, stacks: Stacks) -> frozenset[int]:
+        """The terminals that may come next, ignored ones included."""
+        if stacks.acceptable is None:
+            shift = self.automaton.shift
+            found = {t for state in self.closure(stacks) for t in shift[state]}
+            stacks.acceptable = self.ignored.union(found) if stacks.edges else frozenset()
+        return stacks.acceptable
+
+    def advance(self, stacks: Stacks, terminals: tuple[int, ...]) -> Stacks:
+        """The stacks after a lexeme that is each of `terminals` at once."""
+        result = stacks._advanced.get(terminals)
+        if result is None:
+            result = self.nothing
+            for terminal in terminals:
+                if terminal in self.ignored:
+                    result = self.union(result, stacks)
+                result = self.union(result, self._shift(stacks, terminal))
+            stacks._advanced[terminals] = result
+        return result
+
+    def _shift(self, stacks: Stacks, terminal: int) -> Stacks:
+        tops: dict[int, Stacks] = {}
+        shift = self.automaton.shift
+        for state, below in self.closure(stacks).items():
+            target = shift[state].get(terminal)
+            if target is not None:
+                node = self.intern({state: below})
+                tops[target] = self.union(tops[target], node) if target in tops else node
+        return self.intern(tops)
+
+    def accepts(self, stacks: Stacks) -> bool:
+        """Some stack is a whole sentence. State 0 is on top only where nothing was shifted."""
+        tops = self.closure(stacks)
+        return self.automaton.accept in tops or (self.automaton.grammar.accepts_empty and 0 in tops)
+
+    def cut(self, stacks: Stacks, depth: int) -> Stacks:
+        """The stacks with all below the top `depth` states replaced by `underflow`."""
+        if stacks.depth <= depth or stacks is self.underflow:
+            return stacks
+        if depth == 0:
+            return self.underflow
+        result = stacks._cuts.get(depth)
+        if result is None:
+            result = self.intern({s: self.cut(below, depth - 1) for s, below in stacks.edges})
+            stacks._cuts[depth] = result
+        return result
+
+
+def _state(edge: tuple[int, Stacks]) -> int:
+    return edge[0]

@@ -1,0 +1,149 @@
+"""What the vocabulary can do from one lexer state, whatever the parser's stack.
+
+Input:  the lexer and the vocabulary's trie.
+Output: per lexer state q a `LexerRow`: the tokens that end inside the lexeme, and for
+        each way the lexeme can end inside a token, the trie of what is left of such tokens.
+
+This is the mask store's content (SynCode's DFA mask store, arXiv:2403.01632, section 4.3,
+with remainders of any length in place of a second terminal). The decoder adds what
+depends on the stack: `constrain.decode.masker`.
+
+Shapes: L lexer states, N trie nodes, V tokens, W = ceil(V / 32).
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.lexer import Lexer, Members
+from constrain.bitmask import n_words
+from constrain.masks.kernels import Hits, LexerTable, mark, walk
+from constrain.masks.trie import FlatTrie, remainder_trie
+from constrain.vocabulary import Vocabulary
+
+ROOT = np.zeros(1, np.int32)
+
+
+class Ends(NamedTuple):
+    """Tokens that end inside a lexeme, by the lexer state they end in."""
+
+    trie: FlatTrie
+    hits: Hits
+
+    def states(self) -> NDArray[np.int32]:
+        """The distinct lexer states, ascending."""
+        return np.unique(self.hits.state[: self.hits.used[0]])
+
+    def mark(self, chosen: NDArray[np.bool_], row: NDArray[np.int32]) -> None:
+        """Set in `row` the tokens that end in a chosen state.
+
+        Args:
+            chosen: bool[L].
+            row: int32[W], bits are added.
+        """
+        mark(self.trie, self.hits, chosen, row)
+
+
+class Cut(NamedTuple):
+    """One way in which a lexeme ends inside tokens."""
+
+    winners: tuple[int, ...]  # the terminals that the lexeme is
+    residue: Members  # what the text behind it must not complete, see `Lexer.residue`
+    trie: FlatTrie  # the tokens' remainders
+    roots: NDArray[np.int32]  # the nodes of `trie` behind which the next lexeme starts
+
+
+class LexerRow(NamedTuple):
+    """All that one lexer state says about the vocabulary.
+
+    inside: tokens that end in a state surely finishable
+    unsure: the other tokens that end alive inside the lexeme, by end state
+    cuts:   the ways to end the lexeme inside a token
+    """
+
+    inside: NDArray[np.int32]  # [W]
+    unsure: tuple[tuple[int, NDArray[np.int32]], ...]  # (lexer state, [W])
+    cuts: tuple[Cut, ...]
+
+
+class Walker:
+    """Walks tries through one lexer. Owns the scratch arrays; not safe under threads."""
+
+    def __init__(self, lexer: Lexer, vocabulary: Vocabulary, trie: FlatTrie) -> None:
+        self.lexer = lexer
+        self.words = n_words(vocabulary.size)
+        self.trie = trie
+        self._strings = vocabulary.tokens
+        self._stack = np.zeros(int(trie.depth.max(initial=0)) + 2, np.int32)
+        self._accepting = np.zeros(0, np.bool_)
+
+    def walk(
+        self, state: int, trie: FlatTrie, roots: NDArray[np.int32] = ROOT
+    ) -> tuple[Ends, tuple[Cut, ...]]:
+        """Where the tokens of `trie` behind `roots` lead from lexer state `state`.
+
+        The cuts refer to nodes of `trie` itself.
+        """
+        capacity = int((trie.end[roots] - roots).sum())  # roots may be nested
+        ends, cuts = _hits(capacity), _hits(capacity)
+        walk(self._table(), state, trie, roots, self._stack, ends, cuts)
+        return Ends(trie, ends), self._group(trie, cuts)
+
+    def row(self, state: int, sure: NDArray[np.bool_]) -> LexerRow:
+        """The row of `state` over the whole vocabulary.
+
+        Args:
+            state: of the lexer, not DEAD.
+            sure: bool[L], see `constrain.automata.adjacency.Adjacency.sure`.
+        """
+        ends, cuts = self.walk(state, self.trie)
+        inside = self.new_row()
+        ends.mark(sure, inside)
+        unsure = []
+        for end in ends.states().tolist():
+            if not sure[end]:
+                row = self.new_row()
+                ends.mark(_only(end, len(sure)), row)
+                unsure.append((end, row))
+        merged = (
+            cut._replace(trie=remainder_trie(self.trie, cut.roots, self._strings), roots=ROOT)
+            for cut in cuts
+        )
+        return LexerRow(inside, tuple(unsure), tuple(merged))
+
+    def new_row(self) -> NDArray[np.int32]:
+        """int32[W], no token."""
+        return np.zeros(self.words, np.int32)
+
+    def _table(self) -> LexerTable:
+        lexer = self.lexer
+        known = len(self._accepting)
+        if known < lexer.n_states:
+            fresh = np.array([bool(w) for w in lexer.winners[known:]], np.bool_)
+            self._accepting = np.concatenate([self._accepting, fresh])
+        return LexerTable(lexer.next, lexer.table.byte_class, self._accepting)
+
+    def _group(self, trie: FlatTrie, hits: Hits) -> tuple[Cut, ...]:
+        count = int(hits.used[0])
+        groups: dict[tuple[tuple[int, ...], Members], list[NDArray[np.int32]]] = {}
+        nodes, states = hits.node[:count], hits.state[:count]
+        for state in np.unique(states).tolist():
+            key = (self.lexer.winners[state], self.lexer.residue(state))
+            groups.setdefault(key, []).append(nodes[states == state])
+        return tuple(
+            Cut(winners, residue, trie, np.concatenate(parts))
+            for (winners, residue), parts in groups.items()
+        )
+
+
+def _hits(capacity: int) -> Hits:
+    return Hits(np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.zeros(1, np.int64))
+
+
+def _only(state: int, n_states: int) -> NDArray[np.bool_]:
+    chosen = np.zeros(n_states, np.bool_)
+    chosen[state] = True
+    return chosen
