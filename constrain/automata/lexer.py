@@ -152,8 +152,11 @@ class Lexer:
         return tuple(sorted({s for s in (*live, *shadow) if self.table.has_next[s]}))
 
     def intern(self, live: Members, shadow: Members) -> int:
-        """The number of a state; shadows that no live text can reach are dropped."""
-        if shadow:
+        """The number of a state; shadows that can see no further byte of the lexeme are dropped.
+
+        Where the lexeme may end, the next one carries every shadow on.
+        """
+        if shadow and not self.table.accepting[list(live)].any():
             reach = (self.table.next[list(live)] != DEAD).any(axis=0)
             shadow = tuple(s for s in shadow if (reach & (self.table.next[s] != DEAD)).any())
         key = (live, shadow)

@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from constrain.automata.lexer import DEAD, TerminalTable
 from constrain.automata.lr0 import LRAutomaton
 from constrain.decode.machine import Machine, Thread, Threads
-from constrain.decode.stacks import Parser, Stacks
+from constrain.decode.stacks import Edge, Parser, Stacks
 from constrain.errors import ViabilityLimitError
 from constrain.vocabulary import Vocabulary
 
@@ -115,39 +115,34 @@ class CompletionCosts:
             return 0
         best = IMPOSSIBLE
         for length, lhs, cost in self._finish[state]:
-            for base in self._bases(below, length - 1):
+            for base in self._parser.pop(below, length - 1):
                 best = min(best, cost + self._after(base, lhs))
         return best
 
-    def _bases(self, stacks: Stacks, length: int) -> Iterator[Stacks]:
-        """One node per way to pop `length` states, with a single edge each."""
-        for state, below in self._parser.pop(stacks, length):
-            yield self._parser.intern({state: below})
+    def _after(self, base: Edge, lhs: int) -> int:
+        """Least bytes once `lhs` stands on the edge `base`.
 
-    def _after(self, base: Stacks, lhs: int) -> int:
-        """Least bytes once `lhs` stands on the single-edged `base`.
-
-        Works off an explicit list: stacks are as deep as the text is nested.
+        Works off an explicit list: stacks are as deep as the text is nested. Costs are kept
+        in the node below, which lives as long as the stacks do.
         """
         todo = [(base, lhs)]
         while todo:
-            node, symbol = todo[-1]
-            if symbol in node.after:
+            (state, below), symbol = todo[-1]
+            if (state, symbol) in below.after:
                 todo.pop()
             else:
-                todo.extend(self._solve(node, symbol))
-        return base.after[lhs]
+                todo.extend(self._solve(state, below, symbol))
+        return base[1].after[base[0], lhs]
 
-    def _solve(self, base: Stacks, lhs: int) -> list[tuple[Stacks, int]]:
-        """Fill `base.after[lhs]`, or return what must be filled before.
+    def _solve(self, state: int, below: Stacks, lhs: int) -> list[tuple[Edge, int]]:
+        """Fill `below.after[state, lhs]`, or return what must be filled before.
 
-        Left recursion leads from one symbol on `base` to another on the same `base`, so
+        Left recursion leads from one symbol on an edge to another on the same edge, so
         those are solved together.
         """
-        state = base.edges[0][0]
         best: dict[int, int] = {}
-        edges: list[tuple[int, int, int]] = []  # symbol ends as part of another, at a cost
-        missing: list[tuple[Stacks, int]] = []
+        outers: list[tuple[int, int, int]] = []  # a symbol ends as part of another, at a cost
+        missing: list[tuple[Edge, int]] = []
         todo = [lhs]
         seen = {lhs}
         for symbol in todo:
@@ -155,13 +150,13 @@ class CompletionCosts:
             best[symbol] = 0 if target == self._automaton.accept else IMPOSSIBLE
             for length, outer, cost in self._finish[target]:
                 if length == 1:
-                    edges.append((symbol, outer, cost))
+                    outers.append((symbol, outer, cost))
                     if outer not in seen:
                         seen.add(outer)
                         todo.append(outer)
                     continue
-                for lower in self._bases(base, length - 1):
-                    known = lower.after.get(outer)
+                for lower in self._parser.pop(below, length - 2):
+                    known = lower[1].after.get((lower[0], outer))
                     if known is None:
                         missing.append((lower, outer))
                     else:
@@ -169,9 +164,10 @@ class CompletionCosts:
         if missing:
             return missing
         for _ in best:
-            for symbol, outer, cost in edges:
+            for symbol, outer, cost in outers:
                 best[symbol] = min(best[symbol], cost + best[outer])
-        base.after.update(best)
+        for symbol, least in best.items():
+            below.after[state, symbol] = least
         return []
 
 
@@ -249,12 +245,14 @@ class Completer:
         if len(self._known) > MAX_REMEMBERED:
             self._known.clear()
         order = count()
-        queue = [(self._bound(start), next(order), 0, start)]
+        # Of equal promise, the one nearest to its end first.
+        bound = self._bound(start)
+        queue = [(bound, bound, next(order), 0, start)]
         spent = {start: 0}
         came: dict[Thread, tuple[bytes, Thread]] = {}
         done: set[Thread] = set()
         while queue:
-            _, _, cost, thread = heapq.heappop(queue)
+            _, _, _, cost, thread = heapq.heappop(queue)
             if thread in done:
                 continue
             done.add(thread)
@@ -275,7 +273,7 @@ class Completer:
                     if bound < IMPOSSIBLE:
                         spent[target] = total
                         came[target] = (step, thread)
-                        heapq.heappush(queue, (total + bound, next(order), total, target))
+                        heapq.heappush(queue, (total + bound, bound, next(order), total, target))
         for thread in done:
             self._known[thread] = (IMPOSSIBLE, None)
 

@@ -19,7 +19,7 @@ from weakref import WeakValueDictionary
 
 from constrain.automata.lr0 import LRAutomaton
 
-Edges = tuple[tuple[int, "Stacks"], ...]
+Edge = tuple[int, "Stacks"]
 
 
 class StackUnderflow(Exception):  # noqa: N818 - control flow between `cut` and its caller
@@ -47,12 +47,12 @@ class Stacks:
         "edges",
     )
 
-    def __init__(self, edges: Edges) -> None:
+    def __init__(self, edges: tuple[Edge, ...]) -> None:
         self.edges: Final = edges
         self.depth: Final[int] = 1 + max((below.depth for _, below in edges), default=-1)
         self.acceptable: frozenset[int] | None = None
         self.completion: int | None = None  # least bytes, see `constrain.decode.completion`
-        self.after: dict[int, int] = {}  # the same, by nonterminal put on top
+        self.after: dict[tuple[int, int], int] = {}  # the same, by state and nonterminal on top
         self._closure: dict[int, Stacks] | None = None
         self._advanced: dict[tuple[int, ...], Stacks] = {}
         self._cuts: dict[int, Stacks] = {}
@@ -129,13 +129,13 @@ class Parser:
                             todo.append(target)
         return level
 
-    def pop(self, stacks: Stacks, length: int) -> Iterable[tuple[int, Stacks]]:
+    def pop(self, stacks: Stacks, length: int) -> Iterable[Edge]:
         """The edges that are on top once `length` more states are gone."""
         nodes = {stacks: None}
         for _ in range(length):
-            nodes = {below: None for node in nodes for _, below in node.edges}
             if self.underflow in nodes:
                 raise StackUnderflow
+            nodes = {below: None for node in nodes for _, below in node.edges}
         if self.underflow in nodes:
             raise StackUnderflow
         return [edge for node in nodes for edge in node.edges]
@@ -188,5 +188,5 @@ class Parser:
         return result
 
 
-def _state(edge: tuple[int, Stacks]) -> int:
+def _state(edge: Edge) -> int:
     return edge[0]
