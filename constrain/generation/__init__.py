@@ -1,0 +1,1 @@
+"""The only place where torch and transformers meet the rest."""
