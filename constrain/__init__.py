@@ -1,18 +1,44 @@
 """Exact token masks: a language model that writes only texts of a formal language."""
 
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
 from constrain.compiler import MaskStore, compile
 from constrain.decode.matcher import Matcher
 from constrain.errors import ConstrainError
 from constrain.grammar.rules import Grammar, Production, Terminal
 from constrain.vocabulary import Vocabulary
 
+if TYPE_CHECKING:
+    from constrain.generation.generate import constrained_generate, generate
+    from constrain.generation.processor import GrammarLogitsProcessor
+
 __all__ = [
     "ConstrainError",
     "Grammar",
+    "GrammarLogitsProcessor",
     "MaskStore",
     "Matcher",
     "Production",
     "Terminal",
     "Vocabulary",
     "compile",
+    "constrained_generate",
+    "generate",
 ]
+
+_NEEDS_TORCH = {
+    "GrammarLogitsProcessor": "constrain.generation.processor",
+    "constrained_generate": "constrain.generation.generate",
+    "generate": "constrain.generation.generate",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Load torch and transformers only once a name that needs them is used."""
+    if name not in _NEEDS_TORCH:
+        raise AttributeError(f"module 'constrain' has no attribute {name!r}")
+    from importlib import import_module  # noqa: PLC0415 - as late as what it imports
+
+    return getattr(import_module(_NEEDS_TORCH[name]), name)

@@ -1,0 +1,540 @@
+"""The command line: what it prints, what it returns, and what it never does."""
+
+from __future__ import annotations
+
+import argparse
+import io
+import json
+import os
+import re
+import shlex
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+import constrain
+from constrain import Grammar, Vocabulary
+from constrain.__main__ import _parser, main
+from constrain.cli import check, diagnosis
+from constrain.cli.diagnosis import byte_matcher, place_of, read_viable, show_caret, spell_bytes
+from constrain.cli.options import MAX_TEXT_BYTES, Exit
+from constrain.decode.matcher import Matcher
+from constrain.grammar.builtin import builtin_names
+
+Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Threads that wait for each other cost a small model more than they save."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Run:
+    """`run(arguments, stdin=b"")`: exit code, standard output, standard error."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+
+    def call(*arguments: str, stdin: bytes = b"") -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        try:
+            code = main(arguments)
+        except SystemExit as error:
+            code = int(error.code or 0)
+        out, err = capsys.readouterr()
+        return code, out, err
+
+    return call
+
+
+def in_process(*arguments: str, **options: Any) -> subprocess.Popen[bytes]:
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    command = [sys.executable, "-m", "constrain", *arguments]
+    return subprocess.Popen(command, env=buffered, **options)
+
+
+# --- help ---------------------------------------------------------------------------------
+
+
+def command_parsers() -> dict[str, argparse.ArgumentParser]:
+    (commands,) = (a for a in _parser()._actions if isinstance(a, argparse._SubParsersAction))
+    return dict(commands.choices)
+
+
+@pytest.mark.parametrize("name", ["generate", "compile", "check", "inspect"])
+def test_help_shows_examples_that_parse_and_the_exit_codes(name: str, run: Run) -> None:
+    code, out, _ = run(name, "--help")
+    examples, codes = out.split("examples:\n")[1].split("\nexit codes:\n")
+    assert code == Exit.OK
+    assert [int(line.split()[0]) for line in codes.splitlines() if re.match(r"  \d", line)] == [
+        *Exit
+    ]
+    assert len(examples.splitlines()) >= 3
+    for line in examples.splitlines():
+        command = re.search(r"constrain (.*?)(?: > \S+)?$", line)
+        assert command is not None, line
+        options = _parser().parse_args(shlex.split(command[1]))
+        assert options.command == name
+
+
+def test_every_command_has_help() -> None:
+    assert set(command_parsers()) == {"generate", "compile", "check", "inspect"}
+
+
+def test_without_a_command_there_is_help_and_a_usage_error(run: Run) -> None:
+    code, out, _ = run()
+    assert code == Exit.USAGE
+    assert "examples:" in out
+
+
+def test_list_grammars_names_them_all(run: Run) -> None:
+    code, out, _ = run("--list-grammars")
+    assert (code, tuple(out.split())) == (Exit.OK, builtin_names())
+    assert "json" in out.split()
+
+
+# --- check --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", [b"1", b' {"a": [1, "\xc3\xa9"]}\n', b"[" * 500 + b"]" * 500])
+def test_check_accepts(text: bytes, run: Run) -> None:
+    Path("a.json").write_bytes(text)
+    expected = f"accepted by grammar json, {len(text)} bytes\n"
+    assert run("check", "a.json", "--grammar", "json") == (Exit.OK, f"a.json: {expected}", "")
+    assert run("check", "-", "--grammar", "json", stdin=text)[:2] == (
+        Exit.OK,
+        f"standard input: {expected}",
+    )
+
+
+def test_check_shows_where_a_text_leaves_the_grammar(run: Run) -> None:
+    text = b'{"a": [1,\n  "\xc3\xa9!", tru]}'
+    assert run("check", "-", "--grammar", "json", stdin=text) == (
+        Exit.NOT_OF_GRAMMAR,
+        "standard input: not of grammar json: line 2, column 12 (byte 22)\n"
+        '      "é!", tru]}\n'
+        "               ^\n"
+        'expected: "true"\n'
+        "next byte: 'e'\n",
+        "",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (b"[1,]", '"[", "false", "null", "true", "{", NUMBER, STRING or WS'),
+        (b"[1 2]", '",", "]" or WS'),
+        (b"{} {}", "WS or the end of the text"),
+        (b"01", "NUMBER, WS or the end of the text"),
+        (b"-x", "NUMBER"),
+    ],
+)
+def test_check_says_what_was_expected(text: bytes, expected: str, run: Run) -> None:
+    _, out, _ = run("check", "-", "--grammar", "json", stdin=text)
+    assert f"\nexpected: {expected}\n" in out
+
+
+def test_check_completes_a_beginning(run: Run) -> None:
+    assert run("check", "-", "--grammar", "json", stdin=b'{"a": [1, "x') == (
+        Exit.NOT_OF_GRAMMAR,
+        "standard input: not whole: a beginning of grammar json that ends at "
+        "line 1, column 13 (byte 12)\n"
+        '    {"a": [1, "x\n'
+        "                ^\n"
+        "expected: STRING\n"
+        "next byte: ' '..'\\x7f' 0xc2..0xf4\n"
+        "shortest completion: '\"]}'\n",
+        "",
+    )
+
+
+def test_check_counts_every_byte(run: Run) -> None:
+    assert run("check", "-", "--regex", "[0-9]{2}", stdin=b"12")[0] == Exit.OK
+    code, out, _ = run("check", "-", "--regex", "[0-9]{2}", stdin=b"12\n")
+    assert code == Exit.NOT_OF_GRAMMAR
+    assert "expected: the end of the text" in out
+
+
+@pytest.mark.parametrize("bad", [b"\xff", b"\x80", b"\xed\xa0\x80", b"\xc0\xaf", b"\x00"])
+def test_check_reads_any_bytes(bad: bytes, run: Run) -> None:
+    code, out, err = run("check", "-", "--grammar", "json", stdin=b'"' + bad + b'"')
+    assert (code, err) == (Exit.NOT_OF_GRAMMAR, "")
+    assert "line 1, column 2 (byte " in out
+
+
+def test_check_bounds_the_size(run: Run) -> None:
+    with Path("big").open("wb") as file:
+        file.truncate(MAX_TEXT_BYTES + 1)
+    code, out, err = run("check", "big", "--grammar", "json")
+    assert (code, out) == (Exit.USAGE, "")
+    assert f"longer than {MAX_TEXT_BYTES} bytes (16 MiB)" in err
+
+
+def test_check_bounds_the_size_of_standard_input(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(check, "MAX_TEXT_BYTES", 10)
+    assert run("check", "-", "--grammar", "json", stdin=b"1" * 10)[0] == Exit.OK
+    code, out, err = run("check", "-", "--grammar", "json", stdin=b"1" * 11)
+    assert (code, out) == (Exit.USAGE, "")
+    assert "standard input is longer than 10 bytes" in err
+
+
+def test_check_says_that_a_completion_is_too_long(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("constrain.decode.completion.MAX_EXPANSIONS", 100)
+    code, out, err = run("check", "-", "--grammar", "json", stdin=b"[" * 1000)
+    assert (code, err) == (Exit.NOT_OF_GRAMMAR, "")
+    assert "shortest completion: too long to be searched for\n" in out
+
+
+def test_check_imports_no_torch(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text("{}")
+    program = (
+        "import sys; from constrain.__main__ import main; "
+        f"code = main(['check', {str(tmp_path / 'a.json')!r}, '--grammar', 'json']); "
+        "sys.exit(code or 50 * ('torch' in sys.modules) or 60 * ('transformers' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+texts = st.lists(st.sampled_from([*"aé\t", "\n", "日", "\r\n", "𝄞", "̈"]), max_size=12).map("".join)
+
+
+@given(text=texts, data=st.data())
+def test_places_count_lines_and_characters(text: str, data: st.DataObject) -> None:
+    index = data.draw(st.integers(0, len(text)))
+    offset = len(text[:index].encode())
+    line = text.count("\n", 0, index) + 1
+    column = index - (text.rfind("\n", 0, index) + 1) + 1
+    inside = data.draw(st.integers(0, max(0, len(text[index : index + 1].encode()) - 1)))
+
+    place = place_of(text.encode(), offset + inside)
+
+    assert (place.line, place.column) == (line, column)
+
+
+@given(data=st.binary(max_size=300), offset=st.integers(0, 300))
+def test_a_caret_is_shown_in_any_bytes(data: bytes, offset: int) -> None:
+    offset = min(offset, len(data))
+    shown, caret = show_caret(data, offset).split("\n")
+    assert shown.isprintable()
+    assert caret.strip() == "^"
+    assert len(shown) <= 2 * diagnosis.MARGIN + 4
+    assert place_of(data, offset).column >= 1
+
+
+def test_a_caret_stands_below_wide_characters_too() -> None:
+    assert show_caret("日é!".encode(), 5) == "    日é!\n       ^"
+    assert show_caret("a\u0308!".encode(), 3) == "    a\u0308!\n     ^"
+
+
+def test_a_caret_in_a_long_line_shows_what_is_near() -> None:
+    shown, caret = show_caret(b"a" * 1000 + b"!" + b"b" * 1000, 1000).split("\n")
+    assert shown[len(caret) - 1] == "!"
+    assert len(shown) == 2 * diagnosis.MARGIN + 4
+
+
+@pytest.fixture(scope="module")
+def json_matcher() -> Matcher:
+    return byte_matcher(Grammar.builtin("json"))
+
+
+near_json = st.lists(
+    st.sampled_from([b"[", b"]", b"1", b",", b'"a\xc3\xa9"', b" ", b"tru", b"e", b"{", b":", b"x"]),
+    max_size=30,
+).map(b"".join)
+
+
+@given(text=near_json, chunk=st.integers(1, 9))
+def test_the_longest_viable_beginning_is_found(
+    json_matcher: Matcher, text: bytes, chunk: int
+) -> None:
+    slow = json_matcher.fork()
+    viable = 0
+    while viable < len(text) and slow.accept_bytes(text[viable : viable + 1]):
+        viable += 1
+
+    fast = json_matcher.fork()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(diagnosis, "CHUNK", chunk)
+        assert read_viable(fast, text) == viable
+
+    assert fast.text == text[:viable]
+
+
+def test_bytes_are_spelled_as_ranges() -> None:
+    allowed = constrain.bitmask.unpack(constrain.bitmask.allocate(256), 256)
+    assert spell_bytes(allowed) == ""
+    allowed[list(b"\n,0123ab")] = True
+    allowed[200:256] = True
+    assert spell_bytes(allowed) == r"'\n' ',' '0'..'3' 'a' 'b' 0xc8..0xff"
+
+
+# --- errors -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["check", "-"],
+        ["check", "-", "--grammar", "json", "--regex", "a"],
+        ["check", "absent", "--grammar", "json"],
+        ["check", ".", "--grammar", "json"],
+        ["check", "-", "--grammar", "absent.lark"],
+        ["check", "-", "--grammar", "json", "--start", "value"],
+        ["check", "-", "--gram", "json"],
+        ["generate", "--choice", "a", "--temperature", "0"],
+        ["generate", "--choice", "a", "--temperature", "1", "--greedy"],
+        ["generate", "--choice", "a", "--max-new-tokens", "0"],
+        ["generate", "--choice", "a", "--model", "./absent"],
+        ["generate", "--choice", "a", "--device", "absent"],
+        ["compile", "--choice", "a", "--tokenizer", "./absent"],
+        ["compile", "--choice", "a", "--cache", "a_file/cache"],
+        ["inspect", "", "--choice", "a", "--token", "no such token"],
+        ["absent"],
+    ],
+    ids=" ".join,
+)
+def test_usage_errors(arguments: list[str], run: Run) -> None:
+    Path("a_file").touch()
+    code, out, err = run(*arguments)
+    assert (code, out) == (Exit.USAGE, "")
+    assert err
+    assert "Traceback" not in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--grammar", "jsno"], "the names are: calc, json"),
+        (["--regex", "(a"], "(a\n  ^"),
+        (["--regex", r"(a)\1"], r"(a)\1"),
+        (["--grammar", "bad.lark"], "line 2, column"),
+        (["--grammar", "bad.lark"], "the grammar is bad.lark"),
+    ],
+)
+def test_errors_of_the_library_are_messages(arguments: list[str], said: str, run: Run) -> None:
+    Path("bad.lark").write_text('start: "a"\n  | b\n')
+    code, out, err = run("check", "-", *arguments)
+    assert (code, out) == (Exit.LIBRARY_ERROR, "")
+    assert said in err
+    assert err.startswith("constrain check: ")
+    assert "Traceback" not in err
+
+
+def test_a_grammar_file_that_is_not_utf8_is_refused(run: Run) -> None:
+    Path("latin.lark").write_bytes(b'start: "\xe9"\n')
+    code, _, err = run("check", "-", "--grammar", "latin.lark")
+    assert code == Exit.USAGE
+    assert "byte 0xe9 at offset 8" in err
+
+
+def test_a_grammar_file_is_read_with_its_options(run: Run) -> None:
+    Path("g.lark").write_text("other: A B\nA: /ab*/\nB: /b/\n")
+    arguments = ("check", "-", "--grammar", "g.lark", "--start", "other")
+    code, _, err = run(*arguments, stdin=b"abb")
+    assert code == Exit.LIBRARY_ERROR
+    assert "A" in err
+    assert "B" in err
+    code, out, _ = run(*arguments, "--lexing", "any", stdin=b"abb")
+    assert (code, out) == (Exit.OK, "standard input: accepted by grammar g, 3 bytes\n")
+
+
+def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(check, "read_grammar", interrupted)
+    assert run("check", "-", "--grammar", "json") == (Exit.INTERRUPTED, "", "")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="signals of POSIX")
+def test_an_interrupted_process_returns_130(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with (
+        in_process("check", str(fifo), "--grammar", "json", stderr=subprocess.PIPE) as process,
+        fifo.open("wb"),  # opens once the process reads, and never writes
+    ):
+        time.sleep(0.2)
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (Exit.INTERRUPTED, b"")
+
+
+@pytest.mark.skipif(os.name != "posix", reason="pipes of POSIX")
+def test_a_broken_pipe_ends_quietly() -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    with in_process(
+        "check", os.devnull, "--grammar", "json", stdout=writer, stderr=subprocess.PIPE
+    ) as process:
+        os.close(writer)
+        _, err = process.communicate(timeout=30)
+    assert (process.returncode, err) == (Exit.BROKEN_PIPE, b"")
+
+
+# --- compile ------------------------------------------------------------------------------
+
+
+def test_compile_says_what_it_made_and_then_that_it_is_there(run: Run, tmp_path: Path) -> None:
+    code, out, _ = run("compile", "--grammar", "json")
+    (store,) = (tmp_path / "cache" / "constrain").iterdir()
+    assert code == Exit.OK
+    assert str(store) in out
+    found = re.search(r"compiled in \d+\.\d\d s: (\d+) lexer states, (\d+) rows, (.*) MB\n", out)
+    assert found is not None
+    assert int(found[1]) > 10
+    assert int(found[2]) > 10
+    assert float(found[3]) == pytest.approx(store.stat().st_size / 1e6, abs=0.01)
+
+    before = store.read_bytes()
+    code, again, _ = run("compile", "--grammar", "json")
+    assert code == Exit.OK
+    assert "cache hit, read in " in again
+    assert again.splitlines()[1].partition(": ")[2] == out.splitlines()[1].partition(": ")[2]
+    assert store.read_bytes() == before
+
+
+def test_generate_uses_the_compiled_store_and_refuses_a_damaged_one(
+    run: Run, tmp_path: Path
+) -> None:
+    arguments = ("generate", "--choice", "yes", "--choice", "no")
+    assert run(*arguments)[0] == Exit.OK
+    assert not (tmp_path / "cache").exists()
+    assert run("compile", *arguments[1:], "--cache", "stores")[0] == Exit.OK
+    (store,) = Path("stores").iterdir()
+    store.write_bytes(store.read_bytes()[:-1])
+    code, out, err = run(*arguments, "--cache", "stores")
+    assert (code, out) == (Exit.LIBRARY_ERROR, "")
+    assert store.name in err
+
+
+# --- generate -----------------------------------------------------------------------------
+
+PROMPT = "A user with name and age:\n"
+
+
+def test_generate_writes_json_that_check_accepts(run: Run) -> None:
+    code, out, _ = run("generate", "--grammar", "json", "--prompt", PROMPT, "--greedy")
+    assert code == Exit.OK
+    json.loads(out)
+    assert run("check", "-", "--grammar", "json", stdin=out.encode())[0] == Exit.OK
+    assert run("generate", "--grammar", "json", "--prompt", PROMPT, "--stream") == (0, out, "")
+    assert run("generate", "--grammar", "json", "--prompt", "-", stdin=PROMPT.encode())[1] == out
+
+
+def test_generate_adds_not_even_a_line_end(run: Run) -> None:
+    assert run("generate", "--choice", "yes")[:2] == (Exit.OK, "yes")
+
+
+def test_generate_takes_a_model_by_its_folder(run: Run) -> None:
+    from constrain.generation.embedded import FOLDER  # noqa: PLC0415 - imports torch
+
+    arguments = ("generate", "--regex", "[a-z]{3,5}", "--greedy")
+    assert run(*arguments, "--model", str(FOLDER))[:2] == run(*arguments)[:2]
+
+
+def test_generate_samples_the_same_text_for_the_same_seed(run: Run) -> None:
+    arguments = ("generate", "--regex", "[a-z]{12}", "--temperature", "1.5", "--seed")
+    texts = [run(*arguments, seed)[1] for seed in ("1", "1", "2", "3")]
+    assert texts[0] == texts[1]
+    assert len(set(texts)) > 1
+    assert all(re.fullmatch("[a-z]{12}", text) for text in texts)
+
+
+def test_generate_refuses_a_budget_before_the_first_token(run: Run) -> None:
+    code, out, err = run("generate", "--regex", "[a-z]{40}", "--max-new-tokens", "4")
+    assert (code, out) == (Exit.LIBRARY_ERROR, "")
+    assert "--max-new-tokens" in err
+
+
+def test_generate_says_that_a_text_was_cut_off(run: Run) -> None:
+    code, out, err = run(
+        "generate", "--regex", "[a-z]{40}!", "--max-new-tokens", "4", "--no-finish"
+    )
+    assert code == Exit.NOT_OF_GRAMMAR
+    assert re.fullmatch("[a-z]{4,39}", out)
+    assert "cut off" in err
+    completion = re.search("shortest completion: '(.*)'", err)
+    assert completion is not None
+    assert re.fullmatch("[a-z]{40}!", out + completion[1])
+
+
+@pytest.mark.parametrize(("ends", "expected"), [(None, (0,)), (5, (5,)), ([0, 5], (0, 5))])
+def test_a_tokenizer_has_the_vocabulary_of_its_model(
+    ends: int | list[int] | None, expected: tuple[int, ...], tmp_path: Path
+) -> None:
+    from constrain.cli.models import load_model, load_vocabulary  # noqa: PLC0415 - imports torch
+    from constrain.generation.embedded import FOLDER  # noqa: PLC0415
+
+    folder = tmp_path / "model"
+    shutil.copytree(FOLDER, folder)
+    tokenizer = json.loads((folder / "tokenizer_config.json").read_text())
+    del tokenizer["eos_token"]
+    (folder / "tokenizer_config.json").write_text(json.dumps(tokenizer))
+    if ends is None:
+        (folder / "generation_config.json").unlink()
+    else:
+        (folder / "generation_config.json").write_text(json.dumps({"eos_token_id": ends}))
+
+    model, model_tokenizer = load_model(str(folder), "cpu")
+    wanted = Vocabulary.from_tokenizer(model_tokenizer, model.generation_config)
+
+    assert load_vocabulary(str(folder)).fingerprint == wanted.fingerprint
+    assert wanted.end_ids == expected
+
+
+# --- inspect ------------------------------------------------------------------------------
+
+
+def test_inspect_shows_the_state_and_the_reasons(run: Run) -> None:
+    code, out, _ = run(
+        *("inspect", '{"a": tr', "--grammar", "json", "--first", "1"),
+        *("--token", "ue", "--token", "}", "--token-id", "0"),
+    )
+    assert code == Exit.OK
+    assert 'open terminals: "true"\n' in out
+    assert 'member → STRING ":" • value\n' in out
+    assert "shortest completion: 'ue}'\n" in out
+    assert re.search(r"allowed tokens: 2 of \d+:\n +\d+ 'u'\n  \.\.\. and 1 more\n", out)
+    assert re.search(r"token \d+ b'ue': allowed; ", out)
+    assert re.search(r"token \d+ b'}': not allowed; it dies at its byte 0", out)
+    assert re.search(r"token 0 b'': not allowed; the text is not whole yet", out)
+
+
+def test_inspect_shows_the_end_of_a_whole_text(run: Run) -> None:
+    code, out, _ = run("inspect", "-", "--choice", "yes", stdin=b"yes")
+    assert code == Exit.OK
+    assert "text: b'yes' (whole)\n" in out
+    assert re.search(r"allowed tokens: 1 of \d+:\n +0 \(end of the text\)\n$", out)
+
+
+def test_inspect_says_where_a_text_leaves_the_grammar(run: Run) -> None:
+    code, out, _ = run("inspect", "[1,]", "--grammar", "json")
+    assert code == Exit.NOT_OF_GRAMMAR
+    assert out.startswith("the text leaves grammar json at line 1, column 4 (byte 3)\n    [1,]\n")
+
+
+@pytest.mark.tokenizers
+def test_inspect_and_compile_read_a_folder_with_a_tokenizer_only(run: Run, shared: Path) -> None:
+    folder = str(shared / "tokenizers" / "gpt2")
+    code, out, _ = run("inspect", "", "--choice", "yes", "--tokenizer", folder)
+    assert code == Exit.OK
+    assert re.search(r"allowed tokens: 3 of 50257:", out)
+    assert run("compile", "--choice", "yes", "--tokenizer", folder)[0] == Exit.OK
