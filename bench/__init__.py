@@ -1,0 +1,1 @@
+"""Measurements of speed, beside the peers. `python -m bench.masks` runs them."""
