@@ -56,11 +56,10 @@ def sentences(grammar: Grammar, max_length: int = MAX_SENTENCE) -> set[tuple[str
 
 def grammar_of(rules: str, terminals: str = "ABC") -> Grammar:
     """Rules as `s: A s | `, one a line."""
-    productions = []
+    productions: list[Production] = []
     for line in rules.splitlines():
         lhs, _, alternatives = line.partition(":")
-        for alternative in alternatives.split("|"):
-            productions.append(Production(lhs.strip(), tuple(alternative.split())))
+        productions += [Production(lhs.strip(), tuple(a.split())) for a in alternatives.split("|")]
     leaves = tuple(Terminal(name, name.lower()) for name in terminals)
     return Grammar(leaves, tuple(productions), productions[0].lhs)
 
