@@ -12,7 +12,7 @@ from typing import Self
 
 import numpy as np
 
-from constrain.automata.adjacency import Adjacency
+from constrain.automata.adjacency import Adjacency, never_adjacent
 from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
@@ -29,7 +29,8 @@ from constrain.errors import (
     UnspellableError,
     ViabilityLimitError,
 )
-from constrain.grammar.normalize import normalize
+from constrain.grammar.neighbours import without_neighbours
+from constrain.grammar.normalize import NormalGrammar, normalize
 from constrain.grammar.rules import Grammar, Terminal
 from constrain.grammar.sets import follow_terminals
 from constrain.masks.rows import LexerRow, Walker
@@ -189,7 +190,6 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     dfas = [terminal_dfa(terminal, in_context=in_context) for terminal in grammar.terminals]
     empty = [t.name for t, dfa in zip(grammar.terminals, dfas, strict=True) if dfa.is_empty()]
     normal = normalize(grammar, empty)
-    used = {s for _, rhs in normal.productions for s in rhs if s < len(normal.terminals)}
     names = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
     ignored = frozenset(names[name] for name in grammar.ignore if name not in empty)
     table = join_terminals(dfas)
@@ -198,6 +198,8 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     if content is not None:
         lexer.restore(content.members)
         rows = content.rows
+    normal = _without_swallowed(grammar, normal, lexer, ignored)
+    used = {s for _, rhs in normal.productions for s in rhs if s < len(normal.terminals)}
     adjacency = Adjacency(lexer, follow_terminals(normal), ignored, used, vocabulary.single_bytes)
     machine = Machine(lexer, Parser(build_lr0(normal), ignored))
     completer = Completer(machine, vocabulary, adjacency.spellable)
@@ -210,6 +212,35 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     )
     _check_language(grammar, machine, adjacency, completer)
     return Engine(grammar, vocabulary, machine, masker, completer)
+
+
+def _without_swallowed(
+    grammar: Grammar, normal: NormalGrammar, lexer: Lexer, ignored: frozenset[int]
+) -> NormalGrammar:
+    """Leave out the sentences with terminals side by side that longest match never lets meet.
+
+    An ignored lexeme in between may let them meet, so this is for grammars without any.
+
+    Raises:
+        UnreachableTerminalError: every sentence has such terminals.
+    """
+    if ignored:
+        return normal
+    swallowed = never_adjacent(lexer, follow_terminals(normal))
+    kept = without_neighbours(normal, swallowed)
+    if kept is None:
+        raise _unreachable(*(grammar.terminals[t].name for t in min(swallowed)))
+    return kept
+
+
+def _unreachable(left: str, right: str) -> UnreachableTerminalError:
+    return UnreachableTerminalError(
+        left,
+        right,
+        f"no text belongs to the grammar: by longest match, {left} always swallows the start "
+        f"of a {right} behind it; make {left} end earlier, put something between, or use "
+        f"lexing='any'",
+    )
 
 
 def _has_only_one_lexeme(grammar: Grammar) -> bool:
@@ -241,13 +272,7 @@ def _check_language(
             f"the vocabulary can spell no text of the grammar: no token sequence is a {left} "
             f"that no other terminal claims"
         )
-    raise UnreachableTerminalError(
-        left,
-        right,
-        f"no text belongs to the grammar: by longest match, {left} always swallows the start "
-        f"of a {right} behind it; make {left} end earlier, put something between, or use "
-        f"lexing='any'",
-    )
+    raise _unreachable(left, right)
 
 
 def _near_states(machine: Machine) -> list[int]:

@@ -29,8 +29,8 @@ from constrain.vocabulary import Vocabulary
 IMPOSSIBLE = 1 << 40
 """A cost no text has."""
 
-MAX_EXPANSIONS = 20_000
-"""Threads that one search may look at."""
+MAX_EXPANSIONS = 2_000
+"""Threads that one search may look at besides those on a way without detours."""
 
 MAX_REMEMBERED = 200_000
 """Threads whose exact cost is kept."""
@@ -199,10 +199,10 @@ class Completer:
     ) -> None:
         self._machine = machine
         byte_class = machine.lexer.table.byte_class
-        self._steps = [  # one byte stands for its class
-            (int(c), bytes([int(np.flatnonzero(vocabulary.single_bytes & (byte_class == c))[0])]))
+        self._steps = sorted(  # the least byte of a class stands for it, the least ones first
+            (bytes([int(np.flatnonzero(vocabulary.single_bytes & (byte_class == c))[0])]), int(c))
             for c in np.flatnonzero(spellable)
-        ]
+        )
         self._long_steps = sorted(
             {
                 token
@@ -215,41 +215,74 @@ class Completer:
         for token in self._long_steps:
             occurring[byte_class[list(token)]] = True
         self.costs = CompletionCosts(machine.parser, machine.lexer.table, occurring)
-        # Exact cost of a thread, and the step to take; no step where the text may end.
-        self._known: dict[Thread, tuple[int, tuple[bytes, Thread] | None]] = {}
+        self._known: dict[Thread, int] = {}  # exact costs
+        self._found: dict[Threads, bytes | None] = {}
 
-    def completion(self, thread: Thread) -> bytes | None:
-        """The shortest completion of `thread`, empty if it accepts, None if there is none.
+    def completion(self, threads: Threads) -> bytes | None:
+        """The completion of any of `threads` with the fewest bytes; None if there is none.
+
+        Of equally short ones it is the first in byte order. So what is left of it after a
+        token is the completion behind that token: a budget that it fits in is never lost.
 
         Raises:
             ViabilityLimitError: not decided within `MAX_EXPANSIONS` threads.
         """
-        if thread not in self._known:
-            self._search(thread)
-        cost, step = self._known[thread]
-        if cost >= IMPOSSIBLE:
-            return None
-        parts = []
-        while step is not None:
-            parts.append(step[0])
-            step = self._known[step[1]][1]
-        return b"".join(parts)
+        if threads not in self._found:
+            if len(self._found) > MAX_REMEMBERED:
+                self._found.clear()
+            self._found[threads] = self._first_shortest(threads)
+        return self._found[threads]
 
     def is_viable(self, thread: Thread) -> bool:
         """Some text that the vocabulary can spell completes `thread`."""
+        return self._cost(thread) < IMPOSSIBLE
+
+    def _cost(self, thread: Thread) -> int:
+        """The exact least number of bytes that complete `thread`."""
         if thread not in self._known:
             self._search(thread)
-        return self._known[thread][0] < IMPOSSIBLE
+        return self._known[thread]
+
+    def _first_shortest(self, threads: Threads) -> bytes | None:
+        left = min((self._cost(thread) for thread in threads), default=IMPOSSIBLE)
+        if left >= IMPOSSIBLE:
+            return None
+        # Threads on a shortest way, each with the bytes of a step that is not complete yet.
+        level = {(thread, b"") for thread in threads if self._cost(thread) == left}
+        text = bytearray()
+        while left > 0:
+            by_byte: dict[int, set[tuple[Thread, bytes]]] = {}
+            for thread, pending in level:
+                steps = [(pending, thread)] if pending else self._shortest_steps(thread, left)
+                for step, target in steps:
+                    by_byte.setdefault(step[0], set()).add((target, step[1:]))
+            least = min(by_byte)
+            text.append(least)
+            level = by_byte[least]
+            left -= 1
+        return bytes(text)
+
+    def _shortest_steps(self, thread: Thread, left: int) -> list[tuple[bytes, Thread]]:
+        """The steps of `thread` after which a completion of `left` bytes in all is open."""
+        return [
+            (step, target)
+            for step, target in self._successors(thread)
+            if self._bound(target) <= left - len(step) and self._cost(target) == left - len(step)
+        ]
 
     def _search(self, start: Thread) -> None:
         if len(self._known) > MAX_REMEMBERED:
             self._known.clear()
         order = count()
-        # Of equal promise, the one nearest to its end first.
         bound = self._bound(start)
+        if bound >= IMPOSSIBLE:
+            self._known[start] = IMPOSSIBLE
+            return
+        limit = MAX_EXPANSIONS + 4 * bound
+        # Of equal promise, the one nearest to its end first.
         queue = [(bound, bound, next(order), 0, start)]
         spent = {start: 0}
-        came: dict[Thread, tuple[bytes, Thread]] = {}
+        came: dict[Thread, tuple[int, Thread]] = {}
         done: set[Thread] = set()
         while queue:
             _, _, _, cost, thread = heapq.heappop(queue)
@@ -257,14 +290,14 @@ class Completer:
                 continue
             done.add(thread)
             if thread in self._known or self._machine.accepts(thread):
-                self._remember(thread, cost, came)
+                self._remember(thread, came)
                 return
-            if len(done) > MAX_EXPANSIONS:
+            if len(done) > limit:
                 raise ViabilityLimitError(
-                    f"whether the text can be completed was not decided within "
-                    f"{MAX_EXPANSIONS} steps: longest match lets one terminal of the grammar "
-                    f"swallow the start of the next; separate the terminals, by white space "
-                    f"for instance, or use lexing='any'"
+                    f"whether the text can be completed was not decided within {limit} steps: "
+                    f"longest match lets one terminal of the grammar swallow the start of the "
+                    f"next; separate such terminals, by white space for instance, or use "
+                    f"lexing='any'"
                 )
             for step, target in self._successors(thread):
                 total = cost + len(step)
@@ -272,24 +305,23 @@ class Completer:
                     bound = self._bound(target)
                     if bound < IMPOSSIBLE:
                         spent[target] = total
-                        came[target] = (step, thread)
+                        came[target] = (len(step), thread)
                         heapq.heappush(queue, (total + bound, bound, next(order), total, target))
         for thread in done:
-            self._known[thread] = (IMPOSSIBLE, None)
+            self._known[thread] = IMPOSSIBLE
 
     def _bound(self, thread: Thread) -> int:
         known = self._known.get(thread)
-        return self.costs.of_thread(thread, self._machine) if known is None else known[0]
+        return self.costs.of_thread(thread, self._machine) if known is None else known
 
-    def _remember(self, goal: Thread, spent: int, came: dict[Thread, tuple[bytes, Thread]]) -> None:
+    def _remember(self, goal: Thread, came: dict[Thread, tuple[int, Thread]]) -> None:
         """Keep the exact costs along the path that was found."""
-        left, _ = self._known.setdefault(goal, (0, None))
+        left = self._known.setdefault(goal, 0)
         thread = goal
         while thread in came:
-            step, before = came[thread]
-            left += len(step)
-            self._known[before] = (left, (step, thread))
-            thread = before
+            n_bytes, thread = came[thread]
+            left += n_bytes
+            self._known[thread] = left
 
     def _successors(self, thread: Thread) -> Iterator[tuple[bytes, Thread]]:
         machine = self._machine
@@ -297,7 +329,7 @@ class Completer:
         for stacks, state in (thread,) if following is None else (thread, following):
             row = machine.lexer.next[state].tolist()
             targets: dict[int, bytes] = {}
-            for byte_class, byte in self._steps:
+            for byte, byte_class in self._steps:
                 targets.setdefault(row[byte_class], byte)
             targets.pop(DEAD, None)
             for target, byte in targets.items():

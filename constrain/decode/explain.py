@@ -75,27 +75,33 @@ def explain_state(
     threads: Threads,
     *,
     accepting: bool,
+    is_terminated: bool,
     text: bytes,
     token: int | None,
     is_viable: Callable[[Thread], bool],
 ) -> Explanation:
-    """Describe `threads`, and `token` against them."""
+    """Describe `threads`, and `token` against them; there are none behind an end token."""
+    if token is None:
+        verdict = None
+    elif is_terminated:
+        verdict = TokenVerdict(token, b"", False, 0, (), "an end token was accepted before")
+    else:
+        verdict = _judge(machine, vocabulary, threads, token, is_viable, accepting=accepting)
     return Explanation(
         text=text,
         is_accepting=accepting,
         terminals=open_terminals(machine, threads),
         after=following_terminals(machine, threads),
         rules=_rules(machine, threads),
-        verdict=None
-        if token is None
-        else _judge(machine, vocabulary, threads, token, is_viable, accepting=accepting),
+        verdict=verdict,
     )
 
 
 def open_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:
-    """The terminals that the open lexemes of `threads` may become."""
-    owner = machine.lexer.table.owner
-    found = {int(owner[s]) for _, state in threads for s in machine.lexer.members[state][0]}
+    """The terminals that the open lexemes of `threads` may become with another byte."""
+    table = machine.lexer.table
+    states = {s for _, state in threads for s in machine.lexer.members[state][0]}
+    found = {int(table.owner[s]) for s in states if table.has_next[s]}
     return _names(machine, found)
 
 
@@ -157,7 +163,7 @@ def _judge(
             return TokenVerdict(token, spelling, False, place, expected, reason)
     expected = open_terminals(machine, threads)
     if any(is_viable(thread) for thread in threads):
-        reason = f"it leaves {' or '.join(expected)} open"
+        reason = f"it leaves {' or '.join(expected)} open" if expected else "it ends a lexeme"
         return TokenVerdict(token, spelling, True, len(spelling), expected, reason)
     reason = "no text that this vocabulary can spell completes it"
     return TokenVerdict(token, spelling, False, len(spelling), expected, reason)

@@ -8,6 +8,8 @@ language that also has `...`.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from constrain.automata.lexer import DEAD, Lexer, Members
 from constrain.decode.stacks import Parser, Stacks
 
@@ -47,14 +49,21 @@ class Machine:
         """The live threads after one more byte, those in one lexer state joined."""
         lexer = self.lexer
         byte_class = lexer.table.byte_class[byte]
-        found: dict[int, Stacks] = {}
+        found: list[Thread] = []
         for thread in threads:
             following = self.next_lexeme(thread)
             for stacks, state in (thread,) if following is None else (thread, following):
                 target = int(lexer.next[state, byte_class])
                 if target != DEAD:
-                    old = found.get(target)
-                    found[target] = stacks if old is None else self.parser.union(old, stacks)
+                    found.append((stacks, target))
+        return tuple(found) if len(found) < 2 else self.join(found)
+
+    def join(self, threads: Iterable[Thread]) -> Threads:
+        """The same threads, those in one lexer state made one."""
+        found: dict[int, Stacks] = {}
+        for stacks, state in threads:
+            old = found.get(state)
+            found[state] = stacks if old is None else self.parser.union(old, stacks)
         return tuple((stacks, state) for state, stacks in found.items())
 
     def accepts(self, thread: Thread) -> bool:

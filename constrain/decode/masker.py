@@ -21,10 +21,11 @@ from numpy.typing import NDArray
 
 from constrain.automata.adjacency import Adjacency
 from constrain.automata.lexer import DEAD
+from constrain.bitmask import pack
 from constrain.decode.completion import Completer
-from constrain.decode.machine import Machine, Thread
+from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Stacks, StackUnderflow
-from constrain.masks.rows import Cut, Ends, LexerRow, Walker
+from constrain.masks.rows import Cut, Ends, LexerRow, Walker, only
 
 FIRST_DEPTH = 2
 LAST_DEPTH = 64
@@ -105,10 +106,25 @@ class Masker:
         if following is not None:
             yield from self.ends(following)
 
-    def mark_where(self, thread: Thread, keep: Callable[[Thread], bool], row: Row) -> None:
-        """Set in `row` the tokens that lead `thread` to a thread that `keep` accepts."""
-        for stacks, ends in self.ends(thread):
-            ends.mark(self._choose(stacks, ends, keep), row)
+    def outcomes(self, threads: Threads) -> list[tuple[Threads, Row]]:
+        """Where tokens lead: disjoint sets of tokens, each with its live threads afterwards."""
+        found: list[tuple[Thread, Row]] = []
+        for thread in threads:
+            for stacks, ends in self.ends(thread):
+                for end in ends.states().tolist():
+                    if self.is_viable((stacks, end)):
+                        found.append(((stacks, end), self._walker.new_row()))
+                        ends.mark(only(end, self._machine.lexer.n_states), found[-1][1])
+        once, twice = self._walker.new_row(), self._walker.new_row()
+        for _, row in found:
+            twice |= once & row
+            once |= row
+        outcomes: list[tuple[Threads, Row]] = [((thread,), row & ~twice) for thread, row in found]
+        if twice.any():
+            rows = np.stack([row & twice for _, row in found])
+            for members, tokens in _by_membership(rows):
+                outcomes.append((self._machine.join(found[i][0] for i in members), tokens))
+        return [(after, row) for after, row in outcomes if row.any()]
 
     def _try(self, thread: Thread) -> Row | None:
         try:
@@ -159,3 +175,20 @@ class Masker:
             if ends.hits.used[0]:
                 yield after, ends
             todo.extend((after, further) for further in cuts)
+
+
+def _by_membership(rows: NDArray[np.int32]) -> Iterator[tuple[tuple[int, ...], Row]]:
+    """Sets of tokens that are in the same rows, each with the numbers of those rows.
+
+    Args:
+        rows: int32[R, W].
+    """
+    bits = np.unpackbits(rows.view(np.uint8), axis=1, bitorder="little").astype(np.bool_)
+    groups: dict[bytes, list[int]] = {}
+    for token in np.flatnonzero(bits.any(axis=0)).tolist():
+        groups.setdefault(bits[:, token].tobytes(), []).append(token)
+    for tokens in groups.values():
+        mask = np.zeros(bits.shape[1], np.bool_)
+        mask[tokens] = True
+        members = np.flatnonzero(bits[:, tokens[0]]).tolist()
+        yield tuple(members), pack(mask)

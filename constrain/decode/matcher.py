@@ -17,14 +17,17 @@ from numpy.typing import NDArray
 from constrain.bitmask import n_words, pack
 from constrain.decode.completion import Completer
 from constrain.decode.explain import Explanation, explain_state
-from constrain.decode.machine import Machine, Thread, Threads
+from constrain.decode.machine import Machine, Threads
 from constrain.decode.masker import Masker
 from constrain.errors import BudgetError, DeadEndError, MatcherError
 from constrain.grammar.rules import Grammar
 from constrain.vocabulary import Vocabulary
 
+NEVER = np.iinfo(np.int32).max
+"""Tokens to finish what cannot be finished."""
+
 MAX_BUDGETS = 20_000
-"""Threads whose costliest next token is remembered."""
+"""Sets of threads whose costliest next token is remembered."""
 
 
 class Engine:
@@ -53,36 +56,23 @@ class Engine:
         self.end_row = pack(ends)
         self.lock = RLock()
         self._spelled = frozenset(vocabulary.tokens) - {b""}
-        self._costliest: dict[Thread, int] = {}
+        self._costliest: dict[Threads, int] = {}
         self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
 
-    def threads_cost(self, threads: Threads) -> int:
-        """Tokens of the shortest completion of the cheapest of `threads`."""
-        return min(self.thread_cost(thread) for thread in threads)
+    def cost(self, threads: Threads) -> int:
+        """Tokens of the shortest completion of `threads`, the end token included."""
+        completion = self.completer.completion(threads)
+        return NEVER if completion is None else self.n_tokens(completion)
 
-    def thread_cost(self, thread: Thread) -> int:
-        """Tokens of the shortest completion of a viable thread, the end token included."""
-        completion = self.completer.completion(thread)
-        if completion is None:
-            return np.iinfo(np.int32).max
-        return self.n_tokens(completion)
-
-    def costliest(self, thread: Thread) -> int:
+    def costliest(self, threads: Threads) -> int:
         """The most tokens that may be needed after one more token."""
-        cost = self._costliest.get(thread)
+        cost = self._costliest.get(threads)
         if cost is None:
-            cost = max(
-                (
-                    self.thread_cost((stacks, end))
-                    for stacks, ends in self.masker.ends(thread)
-                    for end in ends.states().tolist()
-                    if self.masker.is_viable((stacks, end))
-                ),
-                default=0,
-            )
+            outcomes = self.masker.outcomes(threads)
+            cost = max((self.cost(after) for after, _ in outcomes), default=0)
             if len(self._costliest) >= MAX_BUDGETS:
                 self._costliest.clear()
-            self._costliest[thread] = cost
+            self._costliest[threads] = cost
         return cost
 
     def _n_tokens(self, text: bytes) -> int:
@@ -174,15 +164,12 @@ class Matcher:
         if needed > n_tokens:
             raise BudgetError(needed, n_tokens)
         with engine.lock:
-            if all(engine.costliest(thread) < n_tokens for thread in self._now.threads):
+            if engine.costliest(self._now.threads) < n_tokens:
                 return
-
-            def in_time(thread: Thread) -> bool:
-                return engine.masker.is_viable(thread) and engine.thread_cost(thread) < n_tokens
-
             row[:] = engine.end_row if self._is_accepting(self._now) else 0
-            for thread in self._now.threads:
-                engine.masker.mark_where(thread, in_time, row)
+            for after, tokens in engine.masker.outcomes(self._now.threads):
+                if engine.cost(after) < n_tokens:
+                    row |= tokens
 
     def accept_token(self, token: int) -> bool:
         """Append a token; False, and nothing changes, where the mask does not hold it.
@@ -232,8 +219,10 @@ class Matcher:
         """Undo the last `n_tokens` successful calls of `accept_token` and `accept_bytes`.
 
         Raises:
-            MatcherError: there were fewer.
+            MatcherError: there were fewer, or `n_tokens` is negative.
         """
+        if n_tokens < 0:
+            raise MatcherError(f"cannot roll back {n_tokens} tokens: give 0 or more")
         snapshot = self._now
         for done in range(n_tokens):
             if snapshot.parent is None:
@@ -268,21 +257,23 @@ class Matcher:
         ahead = self.fork()
         forced = bytearray()
         for byte in self.shortest_completion():
-            if ahead.is_accepting() or ahead.allowed_bytes().sum() != 1:
+            if ahead.allowed_bytes().sum() != 1:
                 break
             forced.append(byte)
             ahead.accept_bytes(bytes([byte]))
         return bytes(forced)
 
     def shortest_completion(self) -> bytes:
-        """A completion of least length in bytes that the vocabulary can spell."""
+        """The completion of fewest bytes that the vocabulary can spell, the first in byte order."""
         if self._now.is_terminated:
             return b""
         with self._engine.lock:
             if self._is_accepting(self._now):
                 return b""
-            found = [self._engine.completer.completion(t) for t in self._now.threads]
-        return min((c for c in found if c is not None), key=len)
+            completion = self._engine.completer.completion(self._now.threads)
+        if completion is None:
+            raise DeadEndError(self.text, "nothing completes the text")
+        return completion
 
     def tokens_to_finish(self) -> int:
         """Tokens that spell `shortest_completion`, as few as can be, and the end token."""
@@ -296,8 +287,9 @@ class Matcher:
             return explain_state(
                 self._engine.machine,
                 self._engine.vocabulary,
-                self._now.threads,
+                () if self._now.is_terminated else self._now.threads,
                 accepting=self._is_accepting(self._now),
+                is_terminated=self._now.is_terminated,
                 text=self.text,
                 token=token,
                 is_viable=self._engine.masker.is_viable,

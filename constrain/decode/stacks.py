@@ -1,10 +1,11 @@
 """Sets of LR stacks, as interned persistent nodes, and how a terminal advances them.
 
-A node is a set of stacks, written from the top: edges (state, node below), one per top
-state. Equal sets are the same object, so that a step computed once is a dictionary
-look-up for ever, and `fork` and `rollback` cost nothing. A deterministic grammar keeps
-one edge per node; an ambiguous one shares what its stacks have in common. This is the
-graph-structured stack of Tomita (1985) made immutable.
+A node is a set of stacks, written from the top: edges (state, node below). Equal sets of
+edges are the same object, so that a step computed once is a dictionary look-up for ever,
+and `fork` and `rollback` cost nothing. A deterministic grammar keeps one edge per node; an
+ambiguous one shares what its stacks have in common. This is the graph-structured stack of
+Tomita (1985) made immutable. As there, nodes are never merged below their edges: joining
+two sets is joining their edges, at a cost that does not grow with the stacks' depth.
 
 `cut(node, depth)` replaces all below the top `depth` states by `UNDERFLOW`. Whoever looks
 at what was cut away gets `StackUnderflow`; a result computed without one holds for every
@@ -30,7 +31,7 @@ class Stacks:
     """A set of stacks. Compare by identity: equal sets are one object.
 
     Attributes:
-        edges: (top state, the stacks below it), ascending and distinct by state.
+        edges: (top state, the stacks below it), distinct; several may have one state.
         depth: of the highest stack.
         acceptable: terminals that some stack can shift after reductions; filled by `Parser`.
     """
@@ -72,23 +73,23 @@ class Parser:
     def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
         self.automaton = automaton
         self.ignored = frozenset(ignored)
-        self._interned: WeakValueDictionary[tuple[tuple[int, int], ...], Stacks] = (
+        self._interned: WeakValueDictionary[frozenset[tuple[int, int]], Stacks] = (
             WeakValueDictionary()
         )
         self.nothing = Stacks(())
         self.bottom = Stacks(())
         self.underflow = Stacks(())
-        self.initial = self.intern({0: self.bottom})
+        self.initial = self.intern([(0, self.bottom)])
 
-    def intern(self, tops: dict[int, Stacks]) -> Stacks:
-        """The node with these top states."""
-        if not tops:
+    def intern(self, edges: Iterable[Edge]) -> Stacks:
+        """The node with these edges."""
+        distinct = tuple(dict.fromkeys(edges))
+        if not distinct:
             return self.nothing
-        edges = tuple(sorted(tops.items(), key=_state))
-        key = tuple((state, id(below)) for state, below in edges)
+        key = frozenset((state, id(below)) for state, below in distinct)
         node = self._interned.get(key)
         if node is None:
-            node = self._interned[key] = Stacks(edges)
+            node = self._interned[key] = Stacks(tuple(sorted(distinct, key=_state)))
         return node
 
     def union(self, one: Stacks, other: Stacks) -> Stacks:
@@ -99,10 +100,7 @@ class Parser:
             return other
         if not (one.edges and other.edges):
             raise StackUnderflow  # a cut or finished stack beside a longer one
-        tops = dict(one.edges)
-        for state, below in other.edges:
-            tops[state] = self.union(tops[state], below) if state in tops else below
-        return self.intern(tops)
+        return self.intern((*one.edges, *other.edges))
 
     def closure(self, stacks: Stacks) -> dict[int, Stacks]:
         """Top state → stacks below it, after any number of reductions, none included."""
@@ -113,20 +111,21 @@ class Parser:
     def _reduce_all(self, stacks: Stacks) -> dict[int, Stacks]:
         if stacks is self.underflow:
             raise StackUnderflow
-        level = dict(stacks.edges)
-        todo = list(level)
-        while todo:
-            state = todo.pop()
+        level: dict[int, Stacks] = {}
+        for state, below in stacks.edges:
+            level[state] = self.union(level.get(state, self.nothing), below)
+        reduced: dict[int, dict[Edge, None]] = {}  # top state → edges below it
+        todo = list(level.items())
+        for state, below in todo:
             for lhs, length in self.automaton.reductions[state]:
-                for base, below in self.pop(level[state], length - 1):
-                    target = self.automaton.goto[base][lhs]
-                    below_target = self.intern({base: below})
-                    old = level.get(target)
-                    new = below_target if old is None else self.union(old, below_target)
-                    if new is not old:
-                        level[target] = new
-                        if target not in todo:
-                            todo.append(target)
+                for edge in self.pop(below, length - 1):
+                    target = self.automaton.goto[edge[0]][lhs]
+                    found = reduced.setdefault(target, {})
+                    if edge not in found:
+                        found[edge] = None
+                        todo.append((target, self.intern([edge])))
+        for state, edges in reduced.items():
+            level[state] = self.union(level.get(state, self.nothing), self.intern(edges))
         return level
 
     def pop(self, stacks: Stacks, length: int) -> Iterable[Edge]:
@@ -161,14 +160,13 @@ class Parser:
         return result
 
     def _shift(self, stacks: Stacks, terminal: int) -> Stacks:
-        tops: dict[int, Stacks] = {}
+        tops: dict[int, list[Edge]] = {}
         shift = self.automaton.shift
         for state, below in self.closure(stacks).items():
             target = shift[state].get(terminal)
             if target is not None:
-                node = self.intern({state: below})
-                tops[target] = self.union(tops[target], node) if target in tops else node
-        return self.intern(tops)
+                tops.setdefault(target, []).append((state, below))
+        return self.intern((target, self.intern(edges)) for target, edges in tops.items())
 
     def accepts(self, stacks: Stacks) -> bool:
         """Some stack is a whole sentence. State 0 is on top only where nothing was shifted."""
@@ -183,7 +181,7 @@ class Parser:
             return self.underflow
         result = stacks._cuts.get(depth)
         if result is None:
-            result = self.intern({s: self.cut(below, depth - 1) for s, below in stacks.edges})
+            result = self.intern((s, self.cut(below, depth - 1)) for s, below in stacks.edges)
             stacks._cuts[depth] = result
         return result
 

@@ -106,7 +106,7 @@ class Walker:
         for end in ends.states().tolist():
             if not sure[end]:
                 row = self.new_row()
-                ends.mark(_only(end, len(sure)), row)
+                ends.mark(only(end, len(sure)), row)
                 unsure.append((end, row))
         merged = (
             cut._replace(trie=remainder_trie(self.trie, cut.roots, self._strings), roots=ROOT)
@@ -143,7 +143,8 @@ def _hits(capacity: int) -> Hits:
     return Hits(np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.zeros(1, np.int64))
 
 
-def _only(state: int, n_states: int) -> NDArray[np.bool_]:
+def only(state: int, n_states: int) -> NDArray[np.bool_]:
+    """bool[L]: one lexer state."""
     chosen = np.zeros(n_states, np.bool_)
     chosen[state] = True
     return chosen
