@@ -12,16 +12,16 @@ from typing import Self
 
 import numpy as np
 
-from constrain.automata.adjacency import Adjacency, never_adjacent
+from constrain.automata.adjacency import Adjacency
 from constrain.automata.dfa import ByteDFA
-from constrain.automata.lexer import Lexer, join_terminals
+from constrain.automata.lexer import DEAD, Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
 from constrain.automata.regex import compile_pattern
 from constrain.decode.completion import Completer
-from constrain.decode.machine import Machine
+from constrain.decode.machine import Machine, Thread
 from constrain.decode.masker import Masker
 from constrain.decode.matcher import Engine, Matcher
-from constrain.decode.stacks import Parser, Stacks, StackUnderflow
+from constrain.decode.stacks import Parser, StackUnderflow
 from constrain.errors import (
     EmptyTerminalError,
     PatternError,
@@ -29,8 +29,7 @@ from constrain.errors import (
     UnspellableError,
     ViabilityLimitError,
 )
-from constrain.grammar.neighbours import without_neighbours
-from constrain.grammar.normalize import NormalGrammar, normalize
+from constrain.grammar.normalize import normalize
 from constrain.grammar.rules import Grammar, Terminal
 from constrain.grammar.sets import follow_terminals
 from constrain.masks.rows import LexerRow, Walker
@@ -38,7 +37,7 @@ from constrain.masks.storefile import StoreContent, read_store, store_name, writ
 from constrain.masks.trie import build_trie
 from constrain.vocabulary import Vocabulary
 
-WARM_DEPTH = 3
+WARM_DEPTH = 6
 MAX_WARM_CONFIGURATIONS = 500
 MAX_WARM_STATES = 2_000
 """How many lexer states `compile` computes rows for; the others are computed on demand."""
@@ -198,7 +197,6 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     if content is not None:
         lexer.restore(content.members)
         rows = content.rows
-    normal = _without_swallowed(grammar, normal, lexer, ignored)
     used = {s for _, rhs in normal.productions for s in rhs if s < len(normal.terminals)}
     adjacency = Adjacency(lexer, follow_terminals(normal), ignored, used, vocabulary.single_bytes)
     machine = Machine(lexer, Parser(build_lr0(normal), ignored))
@@ -212,25 +210,6 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     )
     _check_language(grammar, machine, adjacency, completer)
     return Engine(grammar, vocabulary, machine, masker, completer)
-
-
-def _without_swallowed(
-    grammar: Grammar, normal: NormalGrammar, lexer: Lexer, ignored: frozenset[int]
-) -> NormalGrammar:
-    """Leave out the sentences with terminals side by side that longest match never lets meet.
-
-    An ignored lexeme in between may let them meet, so this is for grammars without any.
-
-    Raises:
-        UnreachableTerminalError: every sentence has such terminals.
-    """
-    if ignored:
-        return normal
-    swallowed = never_adjacent(lexer, follow_terminals(normal))
-    kept = without_neighbours(normal, swallowed)
-    if kept is None:
-        raise _unreachable(*(grammar.terminals[t].name for t in min(swallowed)))
-    return kept
 
 
 def _unreachable(left: str, right: str) -> UnreachableTerminalError:
@@ -277,23 +256,36 @@ def _check_language(
 
 def _near_states(machine: Machine) -> list[int]:
     """Lexer states met on the way through the grammar's constructs, nested a little."""
-    parser, lexer = machine.parser, machine.lexer
-    queue: list[Stacks] = [parser.initial]
-    seen = {parser.initial}
+    queue: list[Thread] = [machine.initial]
+    seen = {machine.initial}
+    inside: dict[int, list[int]] = {}
     states: dict[int, None] = {}
-    for stacks in queue:
-        try:
-            pending = [machine.begin(stacks, ())[1]]
-            following = [parser.advance(stacks, (t,)) for t in sorted(parser.acceptable(stacks))]
-        except StackUnderflow:
-            continue
-        for state in pending:
-            if state not in states and len(states) < MAX_WARM_STATES:
-                states[state] = None
-                pending.extend(s for s in np.unique(lexer.next[state]).tolist() if s > 0)
-        for after in following:
-            cut = parser.cut(after, WARM_DEPTH)
-            if cut not in seen and len(seen) < MAX_WARM_CONFIGURATIONS:
-                seen.add(cut)
-                queue.append(cut)
-    return list(states)
+    for stacks, start in queue:
+        if start not in inside:
+            inside[start] = _lexeme_states(machine.lexer, start)
+            states.update(dict.fromkeys(inside[start]))
+        if len(states) >= MAX_WARM_STATES:
+            break
+        ways = {(machine.lexer.winners[s], machine.lexer.residue(s)): s for s in inside[start]}
+        for state in ways.values():
+            try:
+                following = machine.next_lexeme((stacks, state))
+            except StackUnderflow:
+                continue
+            if following is not None and following[1] != DEAD:
+                thread = (machine.parser.cut(following[0], WARM_DEPTH), following[1])
+                if thread not in seen and len(seen) < MAX_WARM_CONFIGURATIONS:
+                    seen.add(thread)
+                    queue.append(thread)
+    return list(states)[:MAX_WARM_STATES]
+
+
+def _lexeme_states(lexer: Lexer, start: int) -> list[int]:
+    """All lexer states that a lexeme begun in `start` can be in."""
+    found = {start: None}
+    for state in (queue := [start]):
+        for target in np.unique(lexer.next[state]).tolist():
+            if target > DEAD and target not in found:
+                found[target] = None
+                queue.append(target)
+    return list(found)

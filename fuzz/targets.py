@@ -18,7 +18,6 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import constrain
-import tests.conftest  # noqa: F401 - it registers the profiles that test_exactness asks for
 from constrain import Grammar, MaskStore, Matcher, Vocabulary
 from constrain.compiler import terminal_dfa
 from constrain.errors import GrammarError, PatternError, StoreError

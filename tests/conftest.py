@@ -1,4 +1,4 @@
-"""Hypothesis profiles, and the real tokenizers where they are at hand.
+"""The real tokenizers where they are at hand; Hypothesis' profiles are in `tests.profiles`.
 
 The tokenizers lie outside the repository: in the folder named by `CONSTRAIN_SHARED`, else
 in `shared` beside the checkout. Tests that need them are skipped where it is absent.
@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from hypothesis import HealthCheck, settings
+
+import tests.profiles  # noqa: F401 - registers and loads Hypothesis' profiles
 
 if TYPE_CHECKING:
     from constrain.vocabulary import Vocabulary
@@ -32,13 +33,6 @@ TOKENIZERS = (
     "starcoder2",
     "tekken-nemo",
 )
-
-# No deadline: the first example of a kernel pays for its compilation.
-COMMON: dict[str, Any] = {"deadline": None, "suppress_health_check": [HealthCheck.too_slow]}
-settings.register_profile("dev", max_examples=100, **COMMON)
-settings.register_profile("ci", max_examples=300, derandomize=True, **COMMON)
-settings.register_profile("nightly", max_examples=20_000, **COMMON)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "dev"))
 
 
 @pytest.fixture(scope="session")

@@ -193,10 +193,16 @@ def test_check_bounds_the_size_of_standard_input(run: Run, monkeypatch: pytest.M
     assert "standard input is longer than 10 bytes" in err
 
 
+def test_check_completes_what_is_nested_deeply(run: Run) -> None:
+    code, out, err = run("check", "-", "--grammar", "json", stdin=b"[" * 1000)
+    assert (code, err) == (Exit.NOT_OF_GRAMMAR, "")
+    assert f"shortest completion: '{']' * 200}' and 800 bytes more\n" in out
+
+
 def test_check_says_that_a_completion_is_too_long(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("constrain.decode.completion.MAX_EXPANSIONS", 100)
+    monkeypatch.setattr("constrain.decode.completion.MAX_EXPANSIONS", -4_000)
     code, out, err = run("check", "-", "--grammar", "json", stdin=b"[" * 1000)
     assert (code, err) == (Exit.NOT_OF_GRAMMAR, "")
     assert "shortest completion: too long to be searched for\n" in out

@@ -27,6 +27,7 @@ from constrain.errors import (
     ViabilityLimitError,
 )
 from constrain.grammar.rules import Grammar, Lexing, Production, Terminal
+from tests.profiles import NIGHTLY
 from tests.reference import Reference, fewest_tokens, spelled_texts
 from tests.strategies import Case, cases
 
@@ -228,25 +229,37 @@ RELATIVES = [
 ]
 
 
+# No text is two A, and still an A may be what begins: it, and no C, swallows "aa".
+SWALLOWER = Grammar(
+    (Terminal("A", "a+"), Terminal("C", "ab*")),
+    (Production("s", ("C", "A")), Production("s", ("A", "A"))),
+    "s",
+)
+
+
 @given(cases())
 @example(standard(sequence("longest", *TRAP)))
 @example(standard(sequence("any", *TRAP), walk=(0, 1, 1)))
+@example(standard(SWALLOWER))
 @decided
 def test_a_token_is_allowed_iff_it_can_be_completed(case: Case) -> None:
     check_masks(case)
 
 
 @pytest.mark.slow
-@settings(settings.get_profile("nightly"))
+@NIGHTLY
 @given(cases())
 @decided
 def test_a_token_is_allowed_iff_it_can_be_completed_at_length(case: Case) -> None:
     check_masks(case)
 
 
+WALKS = [(0, 0, 0, 0), (1, 1, 1, 1), (3, 3, 3), (2, 4, 0)]
+
+
 @pytest.mark.parametrize("lexing", ["longest", "any"])
 @pytest.mark.parametrize("patterns", RELATIVES, ids=" ".join)
-@pytest.mark.parametrize("walk", [(0, 0, 0, 0), (1, 1, 1, 1), (3, 3, 3), (2, 4, 0)])
+@pytest.mark.parametrize("walk", WALKS)
 def test_terminals_that_run_into_each_other(
     patterns: tuple[str, ...], lexing: Lexing, walk: tuple[int, ...]
 ) -> None:
@@ -455,6 +468,7 @@ def test_few_grammars_are_too_tangled_to_decide(monkeypatch: pytest.MonkeyPatch)
             decided(lambda case: deque(Truth(case).steps(store.matcher()), maxlen=0))(case)
 
     count()
+
     assert events["tried"] >= N_GRAMMARS
     assert events["compiled"] >= N_GRAMMARS / 2
     assert events[UNDECIDED] <= MOST_UNDECIDED * events["tried"], events

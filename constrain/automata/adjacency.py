@@ -31,42 +31,6 @@ from constrain.automata.lexer import DEAD, Lexer, Members
 from constrain.grammar.sets import bits
 
 
-def never_adjacent(lexer: Lexer, follow: Sequence[int]) -> set[tuple[int, int]]:
-    """The pairs of terminals of which the left one always swallows the right one.
-
-    Args:
-        lexer: its states grow.
-        follow: per terminal, those that may stand directly behind it, as bits.
-
-    Whatever else may be alive beside them, no text has such a pair directly side by side:
-    every lexeme of the right one makes the left one match more.
-    """
-    if not lexer.longest:
-        return set()
-    return {
-        (left, right)
-        for left in range(len(follow))
-        for right in bits(follow[left])
-        if _always_swallows(lexer, left, right)
-    }
-
-
-def _always_swallows(lexer: Lexer, left: int, right: int) -> bool:
-    table = lexer.table
-    ends = np.flatnonzero((table.owner == left) & table.accepting)
-    start = int(table.start[right])
-    if start == DEAD or not len(ends):
-        return False
-    free = (table.next[start] != DEAD) & (table.next[ends] == DEAD)
-    if free.any():
-        return False  # the first byte of the right one ends every other match of the left one
-    return all(
-        lexer.start(frozenset({right}), (end,)) == DEAD
-        or not lexer.live[lexer.start(frozenset({right}), (end,))]
-        for end in ends.tolist()
-    )
-
-
 class Adjacency:
     """The proof's result for one grammar and one set of spellable bytes.
 

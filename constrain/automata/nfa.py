@@ -153,7 +153,10 @@ class _Writer:
 
     def _repetition(self, tree: Repeat, start: int) -> int:
         for _ in range(tree.low):
+            n_states = len(self._nfa.moves)
             start = self.write(tree.part, start)
+            if len(self._nfa.moves) == n_states:
+                break  # it is the empty text, however often
         final = self._nfa.state()
         if tree.high is None:
             again = self._nfa.state()  # of its own, so that nothing else loops with it

@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from constrain.automata.dfa import ByteDFA, from_characters, minimise
 from constrain.automata.nfa import Nfa, Table, build_nfa, character_sets
-from constrain.automata.regex_tree import Tree, looks, parse
+from constrain.automata.regex_tree import Tree, looks, parse, shortest_parts
 from constrain.automata.subset import before_contexts, determinise, sees_what_follows
 from constrain.automata.utf8 import byte_tree, partition
 from constrain.errors import GrammarLimitError, PatternError
@@ -64,33 +64,35 @@ def _compile(tree: Tree, pattern: str, in_context: bool) -> ByteDFA:
         table[accepting] = 0
         return minimise(table, accepting)
 
+    def is_self_contained(part: Tree) -> bool:
+        return not looks(part) or _what_it_sees(automaton(part)) is None
+
+    if looks(tree):
+        tree = shortest_parts(tree, is_self_contained)
     nfa = automaton(tree)
     if in_context and looks(tree):
-        _check_context(nfa, pattern)
+        problem = _what_it_sees(nfa)
+        if problem is not None:
+            raise PatternError(problem, pattern=pattern)
     table, accepting = minimise(*determinise(nfa))
     return from_characters(table, accepting, byte_tree(alphabet))
 
 
-def _check_context(nfa: Nfa, pattern: str) -> None:
-    """Refuse a pattern whose matches depend on what stands before or behind them.
-
-    Raises:
-        PatternError: they do.
-    """
+def _what_it_sees(nfa: Nfa) -> str | None:
+    """What of its surroundings a pattern's matches depend on; None if on nothing."""
     languages = set()
     for behind in before_contexts(nfa):
         if sees_what_follows(nfa, behind):
-            raise PatternError(
+            return (
                 "a look-ahead, `$` or `\\b` at the end of a terminal sees what follows its "
                 "lexeme, which belongs to the next one; leave it out: a lexeme is the longest "
-                "match anyway",
-                pattern=pattern,
+                "match anyway"
             )
         table, accepting = minimise(*determinise(nfa, behind))
         languages.add((table.tobytes(), accepting.tobytes()))
     if len(languages) > 1:
-        raise PatternError(
+        return (
             "a look-behind, `^` or `\\b` at the beginning of a terminal sees what stands before "
-            "its lexeme, which belongs to another one; leave it out",
-            pattern=pattern,
+            "its lexeme, which belongs to another one; leave it out"
         )
+    return None

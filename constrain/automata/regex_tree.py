@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import re
 import warnings
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -100,6 +101,8 @@ def parse(pattern: str) -> Tree:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             parsed = _parser.parse(pattern)
+            if "(?<" in pattern:
+                re.compile(pattern)  # the rule of look-behinds is checked only here
     except re.error as error:
         raise PatternError(
             f"the regular expression is malformed: {error.msg}", pattern=pattern, position=error.pos
@@ -119,9 +122,6 @@ class _Reader:
         parts: list[Tree] = []
         for operation, argument in nodes:
             parts.append(self.node(operation, argument, flags))
-        shortest = _as_shortest(parts)
-        if shortest is not None:
-            return shortest
         return parts[0] if len(parts) == 1 else Cat(tuple(parts))
 
     def node(self, operation: Any, argument: Any, flags: int) -> Tree:
@@ -179,17 +179,22 @@ def _boundary(wanted: bool, flags: int) -> Tree:
     return Alt((Cat((before[0], after[0])), Cat(outside)))
 
 
-def _as_shortest(parts: list[Tree]) -> Tree | None:
-    r"""`Shortest(P)` if the parts are `(?!(?:P)[\s\S])` and P."""
-    if not parts or not isinstance(parts[0], Look):
-        return None
-    look, rest = parts[0], parts[1:]
-    part = rest[0] if len(rest) == 1 else Cat(tuple(rest))
+def shortest_parts(tree: Tree, is_self_contained: Callable[[Tree], bool]) -> Tree:
+    r"""The tree with `Shortest(P)` for the alternatives that are `(?!(?:P)[\s\S])` and P.
+
+    Only for alternatives of the whole pattern, and only where P sees nothing outside itself:
+    elsewhere the look-ahead may end outside of what P matches.
+    """
+    if isinstance(tree, Alt):
+        return Alt(tuple(shortest_parts(part, is_self_contained) for part in tree.parts))
+    if not isinstance(tree, Cat) or not tree.parts or not isinstance(tree.parts[0], Look):
+        return tree
+    look, rest = tree.parts[0], tree.parts[1:]
+    part = rest[0] if len(rest) == 1 else Cat(rest)
     body = look.part.parts if isinstance(look.part, Cat) else ()
     inner = part.parts if isinstance(part, Cat) else (part,)
-    if look.ahead and look.negated and body in ((part, ANY), (*inner, ANY)):
-        return Shortest(part)
-    return None
+    wanted = look.ahead and look.negated and body in ((part, ANY), (*inner, ANY))
+    return Shortest(part) if wanted and is_self_contained(part) else tree
 
 
 def looks(tree: Tree) -> bool:
@@ -203,7 +208,8 @@ def looks(tree: Tree) -> bool:
 
 def _position(pattern: str, shown: str) -> int | None:
     """Where `shown`, itself a pattern, first stands in a pattern outside classes and escapes."""
-    tokens = re.compile(rf"(?P<found>{shown})|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.", re.DOTALL)
+    comment = "|#[^\n]*" if re.match(r"\(\?[a-w]*x", pattern) else ""
+    tokens = re.compile(rf"(?P<found>{shown})|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]{comment}|.", re.DOTALL)
     for token in tokens.finditer(pattern):
         if token["found"] is not None:
             return token.start()

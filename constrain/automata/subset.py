@@ -22,8 +22,8 @@ from constrain.automata.dfa import DEAD, START, check_size
 from constrain.automata.nfa import Edge, Nfa, Table
 from constrain.errors import GrammarLimitError
 
-MAX_ITEMS = 1_000_000
-"""NFA states in all DFA states of one pattern together: a bound on time, some seconds."""
+MAX_ITEMS = 2_000_000
+"""NFA states looked at for one pattern, over all DFA states: a bound on time, some seconds."""
 
 
 @dataclass(frozen=True)
@@ -63,16 +63,13 @@ def determinise(nfa: Nfa, behind: Behind | None = None) -> Table:
     positions = [walk.start(behind)]
     number = {positions[0]: START}
     rows: list[list[int]] = []
-    n_items = 0
     for position in positions:
         row = [DEAD] * nfa.n_classes
         for k, after in walk.advance(position):
             if after not in number:
                 number[after] = len(positions) + 1
                 positions.append(after)
-                n_items += len(after[1])
                 check_size(len(positions))
-                _check_work(n_items)
             row[k] = number[after]
         rows.append(row)
     accepting = [walk.is_match(nfa.final, items) for _, items in positions]
@@ -155,6 +152,7 @@ class Walk:
         self._closures: dict[tuple[int, Behind], list[Item]] = {}
         self._closed: dict[tuple[Items, Behind], Items] = {}
         self._finals = {nfa.final, *(look.final for look in nfa.looks)}
+        self._n_items = 0
         self._has_behind = any(not look.ahead for look in nfa.looks)
 
     def start(self, behind: Behind | None) -> Position:
@@ -250,7 +248,12 @@ class Walk:
                 }
             )
             self._closed[key] = items
+        self._count(len(items))
         return items
+
+    def _count(self, n_items: int) -> None:
+        self._n_items += n_items
+        _check_work(self._n_items)
 
     def _closure(self, start: int, behind: Behind) -> list[Item]:
         """The states that ε-edges lead to, and the promises that it takes; dead ends left out."""
@@ -267,6 +270,7 @@ class Walk:
                         if item not in seen:
                             seen.add(item)
                             stack.append(item)
+                self._count(len(self.nfa.edges[q]))
             closure = [item for item in seen if self.nfa.moves[item[0]] or item[0] in self._finals]
             self._closures[key] = closure
         return closure

@@ -115,7 +115,8 @@ def _terminals_after(matcher: Matcher, following: list[int]) -> list[str]:
     for byte in following:
         ahead = matcher.fork()
         ahead.accept_bytes(bytes([byte]))
-        names.update(ahead.explain().terminals)
+        explanation = ahead.explain()
+        names.update(explanation.terminals, explanation.complete)
     return sorted(names)
 
 

@@ -29,7 +29,7 @@ from constrain.vocabulary import Vocabulary
 IMPOSSIBLE = 1 << 40
 """A cost no text has."""
 
-MAX_EXPANSIONS = 2_000
+MAX_EXPANSIONS = 1_000
 """Threads that one search may look at besides those on a way without detours."""
 
 MAX_REMEMBERED = 200_000

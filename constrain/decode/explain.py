@@ -46,6 +46,7 @@ class Explanation:
         text: accepted so far.
         is_accepting: the text is whole.
         terminals: that the open lexeme may become, or that may begin here.
+        complete: terminals that the open lexeme is if it ends here.
         after: terminals that may follow if the open lexeme ends here.
         rules: items in progress, innermost first, as `lhs → done • to come`.
         verdict: on the token asked for, if any.
@@ -54,6 +55,7 @@ class Explanation:
     text: bytes
     is_accepting: bool
     terminals: tuple[str, ...]
+    complete: tuple[str, ...]
     after: tuple[str, ...]
     rules: tuple[str, ...]
     verdict: TokenVerdict | None = None
@@ -62,7 +64,8 @@ class Explanation:
         lines = [
             f"text: {self.text!r}" + (" (whole)" if self.is_accepting else ""),
             f"open terminals: {', '.join(self.terminals) or 'none'}",
-            f"after them: {', '.join(self.after) or 'nothing'}",
+            f"complete terminals: {', '.join(self.complete) or 'none'}",
+            f"behind a complete one: {', '.join(self.after) or 'nothing'}",
             "rules in progress:",
             *(f"  {rule}" for rule in self.rules),
         ]
@@ -91,6 +94,7 @@ def explain_state(
         text=text,
         is_accepting=accepting,
         terminals=open_terminals(machine, threads),
+        complete=_names(machine, {t for _, state in threads for t in machine.lexer.winners[state]}),
         after=following_terminals(machine, threads),
         rules=_rules(machine, threads),
         verdict=verdict,

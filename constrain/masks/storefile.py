@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
+import secrets
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +29,8 @@ from constrain.masks.trie import FlatTrie
 
 FORMAT = "constrain-mask-store"
 VERSION = "1"
+
+_TYPES = {"U8": "|u1", "I32": "<i4", "I64": "<i8"}
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -69,14 +70,16 @@ def write_store(path: Path, content: StoreContent) -> None:
         "vocabulary": content.vocabulary,
         "digest": _digest(arrays),
     }
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    # A single entry: safetensors writes several in random order, and equal stores are equal bytes.
+    metadata = {FORMAT: json.dumps(header, sort_keys=True)}
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(save(arrays, metadata=header))
-        Path(temporary).replace(path)
+        with temporary.open("xb") as file:
+            file.write(save(arrays, metadata=metadata))
+        temporary.replace(path)
     except BaseException:
         with suppress(OSError):
-            Path(temporary).unlink()
+            temporary.unlink()
         raise
 
 
@@ -94,24 +97,40 @@ def read_store(path: Path, *, grammar: str, vocabulary: str) -> StoreContent:
         StoreMismatchError: it was compiled for another grammar or vocabulary.
         FileNotFoundError: there is no such file.
     """
-    if not path.exists():
-        raise FileNotFoundError(path)
+    if path.is_dir():
+        raise StoreCorruptError(path, "it is a folder and no mask store; name a file")
     try:
-        with safe_open(path, framework="numpy") as file:
-            header = file.metadata() or {}
-            _check_header(path, header, grammar, vocabulary)
-            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, json.JSONDecodeError, UnicodeDecodeError) as error:
+        with safe_open(path, framework="numpy") as file:  # checks every length and place
+            metadata = file.metadata() or {}
+        header = json.loads(metadata.get(FORMAT, "null"))
+        _check_header(path, header, grammar, vocabulary)
+        arrays = _map(path)
+        if _digest(arrays) != header.get("digest"):
+            raise StoreCorruptError(path, "its content fails its checksum; compile again")
+        return StoreContent(grammar, vocabulary, *_unpack(arrays))
+    except (SafetensorError, ValueError, KeyError, IndexError, TypeError) as error:
         raise StoreCorruptError(
-            path, f"it is damaged or no mask store ({error}); delete it and compile again"
+            path, f"it is damaged or no mask store ({error!r}); delete it and compile again"
         ) from error
-    if _digest(arrays) != header.get("digest"):
-        raise StoreCorruptError(path, "its content fails its checksum; delete it, compile again")
-    return StoreContent(grammar, vocabulary, *_unpack(arrays))
 
 
-def _check_header(path: Path, header: dict[str, str], grammar: str, vocabulary: str) -> None:
-    if header.get("format") != FORMAT:
+def _map(path: Path) -> Arrays:
+    """The arrays of a safetensors file that was checked, memory-mapped."""
+    content = np.memmap(path, np.uint8, mode="r")
+    length = int(content[:8].view("<u8")[0])
+    header = json.loads(content[8 : 8 + length].tobytes())
+    body = content[8 + length :]
+    return {
+        name: body[slice(*entry["data_offsets"])]
+        .view(_TYPES[entry["dtype"]])
+        .reshape(entry["shape"])
+        for name, entry in header.items()
+        if name != "__metadata__"
+    }
+
+
+def _check_header(path: Path, header: Any, grammar: str, vocabulary: str) -> None:
+    if not isinstance(header, dict) or header.get("format") != FORMAT:
         raise StoreCorruptError(path, f"it is a safetensors file, but no {FORMAT}")
     if header.get("version") != VERSION:
         raise StoreVersionError(

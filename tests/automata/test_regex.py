@@ -37,7 +37,7 @@ from tests.automata.patterns import (
     plain_patterns,
     texts,
 )
-from tests.timing import TooSlowError, share, within
+from tests.timing import share, within
 
 _sre: Any = import_module("re._parser")
 
@@ -64,7 +64,6 @@ def test_matches_without_a_match_as_a_proper_beginning(part: str, letters: str) 
     check_pattern(rf"(?!(?:{part})[\s\S])(?:{part})", letters)
 
 
-@pytest.mark.xfail(strict=True, reason="that shape is taken for more than `re` says")
 @pytest.mark.parametrize(
     "pattern",
     [
@@ -436,10 +435,7 @@ def test_a_class_without_case(members: str, flags: str) -> None:
         ("(?>a)b", 0, 5),
         ("é(?>a)b", 1, 6),
         ("[(?>](?>a)b", 5, 10),
-        pytest.param(
-            "(?x) a # (?>\n(?>b)", 13, 18,
-            marks=pytest.mark.xfail(strict=True, reason="a comment is taken for the group"),
-        ),
+        ("(?x) a # (?>\n(?>b)", 13, 18),
         ("a*+", 0, 3),
         ("ba++", 1, 4),
         ("a?+b", 0, 3),
@@ -476,7 +472,6 @@ def test_what_re_refuses_is_refused_at_the_same_place(pattern: str) -> None:
     assert wanted.value.msg in str(raised.value)
 
 
-@pytest.mark.xfail(strict=True, reason="re's rule of look-behinds is not enforced")
 @pytest.mark.parametrize("pattern", ["(?<=a+)b", "(?<=a|bc)d", "(?<!a?)b"])
 def test_a_look_behind_without_a_fixed_width_is_refused_as_by_re(pattern: str) -> None:
     with pytest.raises(re.error):
@@ -486,7 +481,6 @@ def test_a_look_behind_without_a_fixed_width_is_refused_as_by_re(pattern: str) -
 
 
 slow = pytest.mark.slow
-hangs = pytest.mark.xfail(raises=TooSlowError, reason="no bound stops it in time")
 
 
 @pytest.mark.parametrize(
@@ -497,11 +491,11 @@ hangs = pytest.mark.xfail(raises=TooSlowError, reason="no bound stops it in time
         "(?:a{1000}){1000}",
         "(?:(?:(?:(?:a{99}){99}){99}){99}){99}",
         pytest.param(r"(?:\w{1000}){1000}", marks=slow),
-        pytest.param("(?:a?){20000}", marks=[slow, hangs]),
+        pytest.param("(?:a?){20000}", marks=slow),
         "a{4294967294}",
         "a{0,4294967294}",
         "a{99999999999999999999}",
-        pytest.param("(?:){4294967294}", marks=[slow, hangs]),
+        pytest.param("(?:){4294967294}", marks=slow),
         pytest.param("(?=.*a.{25}$)(?=.*b.{25}$).*", marks=slow),
         pytest.param("(?!.*a.{30}$).*", marks=slow),
         pytest.param("(?s).*(?<=a.{200}).*", marks=slow),
@@ -513,7 +507,7 @@ hangs = pytest.mark.xfail(raises=TooSlowError, reason="no bound stops it in time
         pytest.param("a|" * 30_000 + "b", marks=slow),
         pytest.param(r"(?i:\w)" * 3000, marks=slow),
         pytest.param(r"(?:\b\w+\b.){100}", marks=slow),
-        pytest.param("".join(f"(?=.*{c})" for c in ascii_lowercase) + ".*", marks=[slow, hangs]),
+        pytest.param("".join(f"(?=.*{c})" for c in ascii_lowercase) + ".*", marks=slow),
         pytest.param("".join(f"(?!.*{c}.*{c})" for c in "abcdefghijkl") + "[a-l]*", marks=slow),
     ],
     ids=lambda pattern: pattern[:30],

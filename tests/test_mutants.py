@@ -1,0 +1,51 @@
+"""The exactness tests notice each of several mistakes, put into the engine one at a time.
+
+What is tried is the property of `test_exactness.py`, as it stands there, on its list of terminals
+that run into each other and then on random grammars, the same ones each time.
+"""
+
+from __future__ import annotations
+
+from itertools import product
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+
+from tests.mutants import MUTANTS, Mutant
+from tests.strategies import Case, cases
+from tests.test_exactness import RELATIVES, WALKS, check_masks, decided, sequence, standard
+
+MAX_GRAMMARS = 1_000
+
+
+def check_many() -> None:
+    for patterns, walk in product(RELATIVES, WALKS):
+        check_masks(standard(sequence("longest", *patterns), walk=walk))
+
+    @settings(
+        max_examples=MAX_GRAMMARS,
+        derandomize=True,
+        database=None,
+        deadline=None,
+        report_multiple_bugs=False,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(cases())
+    @decided
+    def check(case: Case) -> None:
+        check_masks(case)
+
+    check()
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
+def test_a_mutant_is_caught(mutant: Mutant) -> None:
+    with mutant.applied(), pytest.raises(Exception) as caught:
+        check_many()
+    print(f"{mutant.name}: {str(caught.value).splitlines()[0]}")
+
+
+@pytest.mark.slow
+def test_the_engine_itself_passes() -> None:
+    check_many()
