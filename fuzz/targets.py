@@ -24,7 +24,7 @@ from constrain.errors import GrammarError, PatternError, StoreError
 from constrain.grammar.builtin import builtin_folder
 from tests.automata.patterns import LETTERS, check_pattern, letter_sets, patterns
 from tests.strategies import Case, cases
-from tests.test_exactness import check_masks
+from tests.test_exactness import check_masks, decided
 from tests.timing import within
 
 GRAMMAR_SECONDS = 20.0
@@ -201,6 +201,7 @@ def fuzz_store_bytes(content: bytes) -> None:
 
 @fuzzed
 @given(cases())
+@decided
 def fuzz_matcher_vs_reference(case: Case) -> None:
     """A token is allowed iff it can be completed: the engine against the oracle."""
     with within(MATCHER_SECONDS):

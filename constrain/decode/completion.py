@@ -32,6 +32,9 @@ IMPOSSIBLE = 1 << 40
 MAX_EXPANSIONS = 1_000
 """Threads that one search may look at besides those on a way without detours."""
 
+MAX_NODES = 300_000
+"""Nodes of stacks that one search may make, for the same: a bound on time, some seconds."""
+
 MAX_REMEMBERED = 200_000
 """Threads whose exact cost is kept."""
 
@@ -278,7 +281,9 @@ class Completer:
         if bound >= IMPOSSIBLE:
             self._known[start] = IMPOSSIBLE
             return
-        limit = MAX_EXPANSIONS + 4 * bound
+        limit, max_nodes = MAX_EXPANSIONS + 4 * bound, MAX_NODES + 100 * bound
+        parser = self._machine.parser
+        first_node = parser.n_interned
         # Of equal promise, the one nearest to its end first.
         queue = [(bound, bound, next(order), 0, start)]
         spent = {start: 0}
@@ -292,12 +297,12 @@ class Completer:
             if thread in self._known or self._machine.accepts(thread):
                 self._remember(thread, came)
                 return
-            if len(done) > limit:
+            if len(done) > limit or parser.n_interned - first_node > max_nodes:
                 raise ViabilityLimitError(
-                    f"whether the text can be completed was not decided within {limit} steps: "
-                    f"longest match lets one terminal of the grammar swallow the start of the "
-                    f"next; separate such terminals, by white space for instance, or use "
-                    f"lexing='any'"
+                    f"whether the text can be completed was not decided within {limit} steps and "
+                    f"{max_nodes} stacks: longest match lets one terminal of the grammar swallow "
+                    f"the start of the next; separate such terminals, by white space for "
+                    f"instance, or use lexing='any'"
                 )
             for step, target in self._successors(thread):
                 total = cost + len(step)

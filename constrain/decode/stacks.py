@@ -68,6 +68,7 @@ class Parser:
     Attributes:
         initial: the stacks before the first lexeme.
         nothing: no stack at all.
+        n_interned: how often a node was asked for: the work done so far.
     """
 
     def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
@@ -76,6 +77,7 @@ class Parser:
         self._interned: WeakValueDictionary[frozenset[tuple[int, int]], Stacks] = (
             WeakValueDictionary()
         )
+        self.n_interned = 0
         self.nothing = Stacks(())
         self.bottom = Stacks(())
         self.underflow = Stacks(())
@@ -83,6 +85,7 @@ class Parser:
 
     def intern(self, edges: Iterable[Edge]) -> Stacks:
         """The node with these edges."""
+        self.n_interned += 1
         distinct = tuple(dict.fromkeys(edges))
         if not distinct:
             return self.nothing

@@ -11,10 +11,12 @@ from importlib import import_module
 from string import ascii_lowercase
 from typing import Any
 
+import interegular
 import numpy as np
 import pytest
 from hypothesis import event, example, given
 from hypothesis import strategies as st
+from interegular.fsm import anything_else
 
 from constrain.automata.regex import compile_pattern
 from constrain.errors import PatternError
@@ -53,6 +55,29 @@ third, sixth = share(3), share(6)
 @example("(?i)[k-s](?<=ſ)|(?=\u212a)K", "ksK", ["\u212a"])
 def test_a_pattern_means_what_re_says(pattern: str, letters: str, more: list[str]) -> None:
     check_pattern(pattern, letters, more)
+
+
+@third
+@given(plain_patterns())
+def test_texts_of_any_length_are_matched_as_interegular_matches_them(pattern: str) -> None:
+    """Both automata walked side by side: every pair of states that some text reaches agrees."""
+    if re.search(r"\\[wWdDsS]", pattern):
+        return  # ASCII only there
+    other = interegular.parse_pattern(pattern).to_fsm()
+    dfa = compile_pattern(pattern)
+    symbols = {c: c if c in other.alphabet else anything_else for c in f"{LETTERS}z"}
+    start: tuple[int, int | None] = (1, other.initial)
+    queue, seen = [start], {start}
+    for state, theirs in queue:
+        assert bool(dfa.accepting[state]) == (theirs in other.finals)
+        for character, symbol in symbols.items():
+            after = state
+            for byte in character.encode():
+                after = int(dfa.next[after, dfa.byte_class[byte]])
+            moved = other.map.get(theirs, {}).get(other.alphabet[symbol])
+            if (after, moved) not in seen:
+                seen.add((after, moved))
+                queue.append((after, moved))
 
 
 @sixth
