@@ -13,15 +13,16 @@ from typing import Self
 import numpy as np
 
 from constrain.automata.adjacency import Adjacency
-from constrain.automata.dfa import ByteDFA
+from constrain.automata.dfa import ByteDFA, subtract
 from constrain.automata.lexer import DEAD, Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
 from constrain.automata.regex import compile_pattern
 from constrain.decode.completion import Completer
+from constrain.decode.layout import make_parser
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.masker import Masker
 from constrain.decode.matcher import Engine, Matcher
-from constrain.decode.stacks import Parser, StackUnderflow
+from constrain.decode.stacks import StackUnderflow
 from constrain.errors import (
     EmptyTerminalError,
     PatternError,
@@ -29,8 +30,8 @@ from constrain.errors import (
     UnspellableError,
     ViabilityLimitError,
 )
-from constrain.grammar.normalize import normalize
-from constrain.grammar.rules import Grammar, Terminal
+from constrain.grammar.normalize import NormalGrammar, normalize
+from constrain.grammar.rules import Grammar, Indentation, Terminal
 from constrain.grammar.sets import follow_terminals
 from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
@@ -173,6 +174,8 @@ def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
     """
     try:
         dfa = compile_pattern(terminal.pattern, in_context=in_context)
+        if terminal.reserved:
+            dfa = subtract(dfa, compile_pattern(terminal.reserved, in_context=in_context))
     except PatternError as error:
         raise error.of_terminal(terminal.name) from error
     if dfa.matches(b""):
@@ -191,15 +194,16 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     normal = normalize(grammar, empty)
     names = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
     ignored = frozenset(names[name] for name in grammar.ignore if name not in empty)
-    table = join_terminals(dfas)
+    has_margin = isinstance(grammar.layout, Indentation)
+    table = join_terminals(dfas, apart=b" \t\f\r\n\\#" if has_margin else b"")
     lexer = Lexer(grammar, table)
     rows: dict[int, LexerRow] = {}
     if content is not None:
         lexer.restore(content.members)
         rows = content.rows
-    used = {s for _, rhs in normal.productions for s in rhs if s < len(normal.terminals)}
-    adjacency = Adjacency(lexer, follow_terminals(normal), ignored, used, vocabulary.single_bytes)
-    machine = Machine(lexer, Parser(build_lr0(normal), ignored))
+    used, follow = _neighbours(grammar, normal, names)
+    adjacency = Adjacency(lexer, follow, ignored, used, vocabulary.single_bytes)
+    machine = Machine(lexer, make_parser(grammar, build_lr0(normal), ignored))
     completer = Completer(machine, vocabulary, adjacency.spellable)
     masker = Masker(
         machine,
@@ -210,6 +214,30 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     )
     _check_language(grammar, machine, adjacency, completer)
     return Engine(grammar, vocabulary, machine, masker, completer)
+
+
+def _neighbours(
+    grammar: Grammar, normal: NormalGrammar, ids: dict[str, int]
+) -> tuple[set[int], list[int]]:
+    """The terminals that have lexemes, and per terminal what may stand behind it, as bits.
+
+    A layout puts line ends anywhere, and anything behind them: too many neighbours are no harm.
+    """
+    n_terminals = len(grammar.terminals)
+    used = {normal.lexed[s] for _, rhs in normal.productions for s in rhs if s < len(normal.lexed)}
+    follow = follow_terminals(normal)
+    if grammar.layout is None:
+        return used, follow
+    if isinstance(grammar.layout, Indentation):
+        newlines = {ids[grammar.layout.newline]}
+        used -= {ids[grammar.layout.indent], ids[grammar.layout.dedent]}
+    else:
+        newlines = {ids[name] for name in grammar.layout.newlines}
+    line_end = sum(1 << terminal for terminal in newlines)
+    others = sum(1 << terminal for terminal in used - newlines)
+    return used | newlines, [
+        others if t in newlines else (follow[t] & others) | line_end for t in range(n_terminals)
+    ]
 
 
 def _unreachable(left: str, right: str) -> UnreachableTerminalError:
@@ -236,9 +264,18 @@ def _check_language(
         UnreachableTerminalError: longest match swallows every way to a whole text.
         UnspellableError: the vocabulary can spell no text of the grammar.
     """
-    if adjacency.trap is None or machine.parser.accepts(machine.parser.initial):
+    if adjacency.trap is None:
         return
     left, right = (grammar.terminals[t].name for t in adjacency.trap)
+    if isinstance(grammar.layout, Indentation):
+        raise UnreachableTerminalError(
+            left,
+            right,
+            f"under indentation every lexeme must be able to stand behind every other, and a "
+            f"{right} behind a {left} cannot: ignore white space, and let the vocabulary spell it",
+        )
+    if machine.accepts_nothing():
+        return
     try:
         if completer.is_viable(machine.initial):
             return

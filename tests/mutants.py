@@ -110,9 +110,9 @@ MUTANTS = (
     ),
     Mutant(
         "an ignored lexeme is shifted only, and not skipped",
-        Parser.advance,
-        "if terminal in self.ignored:",
-        "if False:",
+        Parser._take,
+        "if terminal in self.ignored",
+        "if False",
     ),
     Mutant(
         "a token may run past the end of two lexemes at most",

@@ -244,7 +244,7 @@ def test_a_foreign_safetensors_file_is_refused(path: Path) -> None:
             load(path, "json")
 
 
-@pytest.mark.parametrize("version", ["0", "2", "10", "", "one"])
+@pytest.mark.parametrize("version", ["0", "1", "10", "", "one"])
 def test_another_version_is_refused(version: str, path: Path, saved: dict[str, bytes]) -> None:
     path.write_bytes(with_metadata(saved["json"], {"version": version}))
     with pytest.raises(StoreVersionError, match="compile again"):

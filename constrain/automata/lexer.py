@@ -27,7 +27,7 @@ from numpy.typing import NDArray
 
 from constrain.automata.dfa import ByteDFA
 from constrain.errors import GrammarLimitError
-from constrain.grammar.rules import Grammar
+from constrain.grammar.rules import Grammar, Indentation
 
 DEAD = 0
 """The lexer state, and the DFA state, from which nothing can be accepted."""
@@ -61,13 +61,17 @@ class TerminalTable:
     has_next: NDArray[np.bool_]
 
 
-def join_terminals(dfas: Sequence[ByteDFA]) -> TerminalTable:
+def join_terminals(dfas: Sequence[ByteDFA], apart: bytes = b"") -> TerminalTable:
     """Put the DFAs of all terminals into one table.
 
     Args:
         dfas: one per terminal, in the grammar's order.
+        apart: bytes that get a class each, though no terminal may tell them apart.
     """
-    columns = np.stack([dfa.byte_class for dfa in dfas]) if dfas else np.zeros((1, 256), np.uint8)
+    singles = [np.arange(256) == byte for byte in apart]
+    columns = np.stack(
+        [np.zeros(256, np.uint8), *singles, *(dfa.byte_class for dfa in dfas)], dtype=np.uint8
+    )
     _, first, byte_class = np.unique(columns, axis=1, return_index=True, return_inverse=True)
     byte_class = byte_class.reshape(256)
     blocks = [np.zeros((1, len(first)), np.int32)]
@@ -106,6 +110,7 @@ class Lexer:
         members: per state, its (live, shadow) sets of DFA states.
         winners: per state, the terminals that the lexeme is if it ends here.
         live: bool[capacity], some text leads from here to an acceptance.
+        is_line_end: per state, whether the lexeme may become a line end with indentation.
         n_states: states in use.
     """
 
@@ -118,6 +123,8 @@ class Lexer:
         self.live = np.zeros(64, np.bool_)
         self.members: list[tuple[Members, Members]] = []
         self.winners: list[tuple[int, ...]] = []
+        self.is_line_end: list[bool] = []
+        self._newline = _newline(grammar)
         self._ids: dict[tuple[Members, Members], int] = {}
         self._starts: dict[tuple[frozenset[int], Members], int] = {}
         self.intern((), ())
@@ -175,6 +182,7 @@ class Lexer:
             self._ids[key] = state
             self.members.append(key)
             self.winners.append(self._winners(live))
+            self.is_line_end.append(self._newline in self.table.owner[list(live)])
         return state
 
     def expand(self, state: int) -> None:
@@ -243,6 +251,12 @@ class Lexer:
     def beaters(self, terminal: int) -> list[int]:
         """The terminals that win a tie against `terminal`."""
         return [t for t, rank in enumerate(self._ranks) if rank > self._ranks[terminal]]
+
+
+def _newline(grammar: Grammar) -> int | None:
+    if not isinstance(grammar.layout, Indentation):
+        return None
+    return [terminal.name for terminal in grammar.terminals].index(grammar.layout.newline)
 
 
 def _ranks(grammar: Grammar) -> list[tuple[int, bool]]:

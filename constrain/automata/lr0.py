@@ -27,11 +27,12 @@ class LRAutomaton:
     """States 0…P−1; state 0 is the start, with nothing on the stack above it.
 
     Attributes:
-        shift: per state, terminal → state.
+        shift: per state, terminal as it is lexed → state.
         goto: per state, nonterminal → state.
         reductions: per state, the (lhs, length) of its complete items.
         kernels: per state, its kernel items as (production, dot).
         accept: the state with a whole sentence on the stack, or −1 if only ε is one.
+        accessing: per state, the symbol that leads to it; −1 for the start.
     """
 
     grammar: NormalGrammar
@@ -40,6 +41,7 @@ class LRAutomaton:
     reductions: tuple[tuple[tuple[int, int], ...], ...]
     kernels: tuple[tuple[Item, ...], ...]
     accept: int
+    accessing: tuple[int, ...]
 
     def format_item(self, item: Item) -> str:
         """An item in the textbooks' form, such as `pair → STRING • ":" value`."""
@@ -68,6 +70,7 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
     reductions: list[tuple[tuple[int, int], ...]] = []
     n_terminals = len(grammar.terminals)
     accept = -1
+    accessing = [-1]
     state = 0
     while state < len(kernels):
         edges: dict[int, list[Item]] = defaultdict(list)
@@ -96,9 +99,13 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
             if target is None:
                 target = ids[kernel] = len(kernels)
                 kernels.append(kernel[:-1] if whole else kernel)
+                accessing.append(symbol)
             if whole:
                 accept = target
-            (shift if symbol < n_terminals else goto)[-1][symbol] = target
+            if symbol < n_terminals:
+                shift[-1][grammar.lexed[symbol]] = target  # a state has no terminal and its twin
+            else:
+                goto[-1][symbol] = target
         state += 1
         if len(kernels) > MAX_STATES:
             raise GrammarLimitError(
@@ -111,6 +118,7 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
         reductions=tuple(reductions),
         kernels=tuple(kernels),
         accept=accept,
+        accessing=tuple(accessing),
     )
 
 

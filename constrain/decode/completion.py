@@ -70,7 +70,7 @@ class CompletionCosts:
         self._automaton = parser.automaton
         self.distance = byte_distances(table, spellable)
         self._owner = table.owner
-        symbols = _symbol_costs(self._automaton, self.distance[table.start])
+        symbols = _symbol_costs(self._automaton, self._terminal_costs(table))
         self._finish = [
             self._finishes(self._automaton, state, symbols)
             for state in range(len(self._automaton.kernels))
@@ -78,6 +78,12 @@ class CompletionCosts:
         self._start_cost = (
             0 if self._automaton.grammar.accepts_empty else symbols[self._automaton.grammar.start]
         )
+
+    def _terminal_costs(self, table: TerminalTable) -> list[int]:
+        """Least bytes of each terminal, twins included; none where a layout may make it."""
+        lexed = self._automaton.grammar.lexed
+        free = self._parser.free
+        return [0 if t in free else int(self.distance[table.start[t]]) for t in lexed]
 
     @staticmethod
     def _finishes(
@@ -107,8 +113,10 @@ class CompletionCosts:
         for dfa_state in machine.lexer.members[state][0]:
             distance = int(self.distance[dfa_state])
             if distance < best:
-                after = self._parser.advance(stacks, (int(self._owner[dfa_state]),))
+                after = self._parser.hoped(stacks, int(self._owner[dfa_state]))
                 best = min(best, distance + self.of(after))
+        if self._parser.reads_line_end_behind and 0 < best < IMPOSSIBLE:
+            best -= 1  # a line end that need not be written
         return best
 
     def _of_edge(self, state: int, below: Stacks) -> int:
@@ -174,10 +182,10 @@ class CompletionCosts:
         return []
 
 
-def _symbol_costs(automaton: LRAutomaton, terminals: NDArray[np.int64]) -> list[int]:
+def _symbol_costs(automaton: LRAutomaton, terminals: list[int]) -> list[int]:
     """Least bytes of a sentence of each symbol."""
     grammar = automaton.grammar
-    costs = [int(cost) for cost in terminals] + [IMPOSSIBLE] * len(grammar.nonterminals)
+    costs = terminals + [IMPOSSIBLE] * len(grammar.nonterminals)
     changed = True
     while changed:
         changed = False
@@ -338,7 +346,7 @@ class Completer:
                 targets.setdefault(row[byte_class], byte)
             targets.pop(DEAD, None)
             for target, byte in targets.items():
-                yield byte, (stacks, target)
+                yield byte, (machine.measured(stacks, target, byte[0]), target)
         for token in self._long_steps:
             threads: Threads = (thread,)
             for value in token:

@@ -130,7 +130,7 @@ def _rules(machine: Machine, threads: Threads) -> tuple[str, ...]:
     level = [edge for stacks, _ in threads for edge in stacks.edges]
     while level:
         for state, _ in level:
-            for item in automaton.kernels[state]:
+            for item in automaton.kernels[state] if state >= 0 else ():
                 if item[1] < len(automaton.grammar.productions[item[0]][1]):
                     found[automaton.format_item(item)] = None
         level = list({edge: None for _, below in level for edge in below.edges})

@@ -16,6 +16,8 @@ from constrain.decode.stacks import Parser, Stacks
 Thread = tuple[Stacks, int]
 Threads = tuple[Thread, ...]
 
+LINE_FEED = ord("\n")
+
 
 class Machine:
     """Moves threads by bytes. All results are interned; nothing here is of one sequence.
@@ -28,6 +30,8 @@ class Machine:
         self.lexer = lexer
         self.parser = parser
         self.initial: Thread = self.begin(parser.initial, ())
+        if parser.reads_line_end_before:
+            (self.initial,) = self.step((self.initial,), LINE_FEED)
 
     def begin(self, stacks: Stacks, residue: Members) -> Thread:
         """The thread that starts its next lexeme at `stacks`."""
@@ -55,8 +59,14 @@ class Machine:
             for stacks, state in (thread,) if following is None else (thread, following):
                 target = int(lexer.next[state, byte_class])
                 if target != DEAD:
-                    found.append((stacks, target))
+                    found.append((self.measured(stacks, target, byte), target))
         return tuple(found) if len(found) < 2 else self.join(found)
+
+    def measured(self, stacks: Stacks, state: int, byte: int) -> Stacks:
+        """The stacks of a thread that `byte` has led to a lexer state."""
+        if not self.lexer.is_line_end[state]:
+            return stacks
+        return self.parser.measure(stacks, bytes([byte]))
 
     def join(self, threads: Iterable[Thread]) -> Threads:
         """The same threads, those in one lexer state made one."""
@@ -68,4 +78,20 @@ class Machine:
 
     def accepts(self, thread: Thread) -> bool:
         """The text may end here, at least one byte having been read."""
-        return bool(self.lexer.winners[thread[1]]) and self.parser.accepts(self.after(thread))
+        if not self.parser.reads_line_end_behind:
+            return self._ends(thread)
+        if not self.parser.may_end(thread[0], self.lexer.winners[thread[1]]):
+            return False
+        return any(map(self._ends, self.step((thread,), LINE_FEED)))
+
+    def accepts_nothing(self) -> bool:
+        """The empty text is whole."""
+        if self.parser.reads_line_end_behind:
+            return self.accepts(self.initial)
+        return self.parser.accepts(self.parser.initial)
+
+    def _ends(self, thread: Thread) -> bool:
+        winners = self.lexer.winners[thread[1]]
+        if not winners or not self.parser.may_end(thread[0], winners):
+            return False
+        return self.parser.accepts(self.after(thread))

@@ -99,12 +99,26 @@ class Masker:
         """All ways in which tokens end alive, as the stacks and the lexer states then."""
         stacks, state = thread
         ends, _ = self._walker.walk(state, self._walker.trie)
-        yield stacks, ends
+        yield from self._measured(stacks, ends)
         for cut in self.lexer_row(state).cuts:
-            yield from self._crossings(stacks, cut)
+            for after, crossed in self._crossings(stacks, cut):
+                yield from self._measured(after, crossed)
         following = self._machine.next_lexeme(thread)
         if following is not None:
             yield from self.ends(following)
+
+    def _measured(self, stacks: Stacks, ends: Ends) -> Iterator[tuple[Stacks, Ends]]:
+        """The same ends, those inside a line end apart by what they do to indentation."""
+        lexer = self._machine.lexer
+        line_ends = [state for state in ends.states().tolist() if lexer.is_line_end[state]]
+        if not line_ends:
+            yield stacks, ends
+            return
+        for state in line_ends:
+            for effect, places in self._walker.by_effect(ends.trie, ends.hits, state):
+                yield self._machine.parser.measure(stacks, effect), ends.at(places)
+        used = ends.hits.state[: ends.hits.used[0]]
+        yield stacks, ends.at(np.flatnonzero(~np.isin(used, line_ends)))
 
     def outcomes(self, threads: Threads) -> list[tuple[Threads, Row]]:
         """Where tokens lead: disjoint sets of tokens, each with its live threads afterwards."""
@@ -164,6 +178,8 @@ class Masker:
         seen: dict[Thread, NDArray[np.bool_]] = {}
         while todo:
             before, cut = todo.pop()
+            if cut.effect:
+                before = self._machine.parser.measure(before, cut.effect)
             after = self._machine.parser.advance(before, cut.winners)
             thread = self._machine.begin(after, cut.residue)
             if thread[1] == DEAD:

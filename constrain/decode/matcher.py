@@ -308,7 +308,7 @@ class Matcher:
     def _is_accepting(self, snapshot: _Snapshot) -> bool:
         machine = self._engine.machine
         if snapshot.threads == (machine.initial,) and not self.text:
-            return machine.parser.accepts(machine.parser.initial)
+            return machine.accepts_nothing()
         return any(machine.accepts(thread) for thread in snapshot.threads)
 
     def _check_row(self, row: NDArray[np.int32]) -> None:

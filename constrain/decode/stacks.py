@@ -33,6 +33,8 @@ class Stacks:
     Attributes:
         edges: (top state, the stacks below it), distinct; several may have one state.
         depth: of the highest stack.
+        is_marker: the edges' states are negative: they tell a layout something
+            (`constrain.decode.layout`), and are no states of the automaton.
         acceptable: terminals that some stack can shift after reductions; filled by `Parser`.
     """
 
@@ -46,11 +48,13 @@ class Stacks:
         "completion",
         "depth",
         "edges",
+        "is_marker",
     )
 
     def __init__(self, edges: tuple[Edge, ...]) -> None:
         self.edges: Final = edges
         self.depth: Final[int] = 1 + max((below.depth for _, below in edges), default=-1)
+        self.is_marker: Final[bool] = bool(edges) and edges[0][0] < 0
         self.acceptable: frozenset[int] | None = None
         self.completion: int | None = None  # least bytes, see `constrain.decode.completion`
         self.after: dict[tuple[int, int], int] = {}  # the same, by state and nonterminal on top
@@ -69,6 +73,9 @@ class Parser:
         initial: the stacks before the first lexeme.
         nothing: no stack at all.
         n_interned: how often a node was asked for: the work done so far.
+        free: terminals that a layout may make of no bytes.
+        reads_line_end_before: the text is read as if a line end stood before it.
+        reads_line_end_behind: the same at its end.
     """
 
     def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
@@ -77,6 +84,9 @@ class Parser:
         self._interned: WeakValueDictionary[frozenset[tuple[int, int]], Stacks] = (
             WeakValueDictionary()
         )
+        self.free: frozenset[int] = frozenset()
+        self.reads_line_end_before = False
+        self.reads_line_end_behind = False
         self.n_interned = 0
         self.nothing = Stacks(())
         self.bottom = Stacks(())
@@ -133,11 +143,11 @@ class Parser:
 
     def pop(self, stacks: Stacks, length: int) -> Iterable[Edge]:
         """The edges that are on top once `length` more states are gone."""
-        nodes = {stacks: None}
+        nodes = _beneath_markers({stacks: None})
         for _ in range(length):
             if self.underflow in nodes:
                 raise StackUnderflow
-            nodes = {below: None for node in nodes for _, below in node.edges}
+            nodes = _beneath_markers({below: None for node in nodes for _, below in node.edges})
         if self.underflow in nodes:
             raise StackUnderflow
         return [edge for node in nodes for edge in node.edges]
@@ -156,11 +166,26 @@ class Parser:
         if result is None:
             result = self.nothing
             for terminal in terminals:
-                if terminal in self.ignored:
-                    result = self.union(result, stacks)
-                result = self.union(result, self._shift(stacks, terminal))
+                result = self.union(result, self._take(stacks, terminal))
             stacks._advanced[terminals] = result
         return result
+
+    def measure(self, stacks: Stacks, added: bytes) -> Stacks:
+        """The stacks with the current line's indentation, for layouts that ask for it."""
+        return stacks
+
+    def hoped(self, stacks: Stacks, terminal: int) -> Stacks:
+        """The stacks after `terminal`, be the layout as it will."""
+        return self.advance(stacks, (terminal,))
+
+    def may_end(self, stacks: Stacks, winners: tuple[int, ...]) -> bool:
+        """Whether the layout lets a text end behind a lexeme of `winners`."""
+        return True
+
+    def _take(self, stacks: Stacks, terminal: int) -> Stacks:
+        """The stacks after one lexeme of `terminal`."""
+        shifted = self._shift(stacks, terminal)
+        return self.union(stacks, shifted) if terminal in self.ignored else shifted
 
     def _shift(self, stacks: Stacks, terminal: int) -> Stacks:
         tops: dict[int, list[Edge]] = {}
@@ -187,6 +212,16 @@ class Parser:
             result = self.intern((s, self.cut(below, depth - 1)) for s, below in stacks.edges)
             stacks._cuts[depth] = result
         return result
+
+
+def _beneath_markers(nodes: dict[Stacks, None]) -> dict[Stacks, None]:
+    while any(node.is_marker for node in nodes):
+        nodes = {
+            lower: None
+            for node in nodes
+            for lower in ([below for _, below in node.edges] if node.is_marker else [node])
+        }
+    return nodes
 
 
 def _state(edge: Edge) -> int:

@@ -110,7 +110,9 @@ class BnfWriter:
     """
 
     def __init__(self, module: Module) -> None:
+        self._module = module
         self._patterns = PatternWriter()
+        self._made_by_layout = module.directives.made_by_layout
         self._terminals: dict[str, Terminal] = {}
         self._alternatives: dict[str, dict[Sequence, None]] = {}
         self._groups: dict[tuple[object, ...], str] = {}
@@ -120,7 +122,7 @@ class BnfWriter:
         self._waiting: list[tuple[str, Definition, Mapping[str, Argument]]] = []
         # A literal in a rule is the terminal that defines the same pattern, as in Lark.
         for symbol in reachable_symbols(module):
-            if symbol.definition.is_terminal:
+            if symbol.definition.is_terminal and symbol.name not in self._made_by_layout:
                 self._named[self._patterns.definition(symbol.definition)] = symbol
 
     @property
@@ -149,6 +151,14 @@ class BnfWriter:
                 return self._named_terminal(body.module.lookup(at))
         piece = self._patterns.ignored(body, at)
         return self._literal_terminal(piece, f"/{piece.pattern}/")
+
+    def use(self, name: str) -> bool:
+        """Write the terminal of a name that a directive speaks of; whether there is one."""
+        symbol = self._module.scope.get(name)
+        if symbol is None or not symbol.definition.is_terminal:
+            return False
+        self._named_terminal(symbol)
+        return True
 
     def write(self, start: Symbol) -> None:
         """Write everything that is reachable from the start rule."""
@@ -331,7 +341,10 @@ class BnfWriter:
         return name
 
     def _named_terminal(self, symbol: Symbol) -> str:
-        if symbol.name not in self._terminals:
+        if symbol.name in self._made_by_layout:
+            pattern = self._made_by_layout[symbol.name]
+            self._terminals[symbol.name] = Terminal(symbol.name, pattern)
+        elif symbol.name not in self._terminals:
             piece = self._patterns.terminal(symbol.definition)
             self._terminals[symbol.name] = Terminal(
                 symbol.name, piece.pattern, symbol.definition.priority, piece.is_literal

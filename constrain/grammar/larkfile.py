@@ -30,6 +30,12 @@ from constrain.errors import (
     GrammarSyntaxError,
     UndefinedSymbolError,
 )
+from constrain.grammar.directives import (
+    DirectiveError,
+    Directives,
+    hide_directives,
+    read_directives,
+)
 
 MAX_TEXT = 1 << 20  # characters of one grammar text
 MAX_BLANK = 1000  # white-space characters in a row: Lark's lexer is quadratic in them
@@ -117,9 +123,11 @@ class Module:
     Attributes:
         scope: a name as written → what it stands for.
         ignored: a body for each `%ignore`.
+        directives: those of its text.
     """
 
     source: Source
+    directives: Directives = field(default_factory=Directives)
     scope: dict[str, Symbol] = field(default_factory=dict)
     ignored: list[Body] = field(default_factory=list)
 
@@ -197,7 +205,7 @@ class _Reader:
     def read(self, source: Source, place: _Place) -> Module:
         self.n_modules += 1
         tree = parse(source)
-        module = Module(source)
+        module = Module(source, _directives(source))
         self._import_all(module, tree, place)
         bodies: list[Body] = []
         for statement in tree.children:
@@ -389,11 +397,22 @@ def _extend(module: Module, definition: Definition) -> list[Body]:
     return _terminal_bodies(definition)
 
 
+def _directives(source: Source) -> Directives:
+    try:
+        directives = read_directives(source.text)
+    except DirectiveError as error:
+        raise source.error(GrammarSyntaxError, error.problem, error.position) from None
+    if source.file is not None and directives != Directives():
+        problem = "a %reserve or %layout counts in the importing grammar only; write it there"
+        raise source.error(GrammarSyntaxError, problem, None)
+    return directives
+
+
 def _declare(module: Module, statement: Node, prefix: str) -> None:
     for node in statement.children:
         assert isinstance(node, Tree)
         token = name_token(node)
-        if module.source.file is None:
+        if module.source.file is None and str(token) not in module.directives.made_by_layout:
             raise module.source.error(GrammarError, declared_problem(token), token)
         is_terminal = token.type == "TERMINAL"
         definition = Definition(token, is_terminal, (), 0, module.source, [])
@@ -432,8 +451,9 @@ def parse(source: Source) -> Node:
     """
     _check_size(source)
     _check_delimiters(source)
+    text = hide_directives(source.text)
     try:
-        return lark_grammar_parser().parse(source.text + "\n", "start")  # type: ignore[no-untyped-call, no-any-return]
+        return lark_grammar_parser().parse(text + "\n", "start")  # type: ignore[no-untyped-call, no-any-return]
     except UnexpectedInput as error:
         raise _syntax_error(source, error) from None
 

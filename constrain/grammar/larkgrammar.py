@@ -13,7 +13,8 @@ from pathlib import Path
 from constrain.errors import GrammarLimitError, GrammarSyntaxError, UndefinedSymbolError
 from constrain.grammar.ebnf import BnfWriter
 from constrain.grammar.larkfile import Module, Symbol, read_module
-from constrain.grammar.rules import Grammar, Lexing, Ties
+from constrain.grammar.pattern import escape
+from constrain.grammar.rules import Grammar, Lexing, Terminal, Ties
 
 
 def from_lark(
@@ -57,9 +58,30 @@ def _write_grammar(module: Module, start: str, lexing: Lexing, ties: Ties, name:
         ignore=ignored,
         lexing=lexing,
         ties=ties,
+        layout=module.directives.layout,
         name=name,
     )
-    return _part_ignored_from_used(grammar).check()
+    for terminal in grammar.layout_names:
+        if not writer.use(terminal):
+            problem = f"the layout names {terminal!r}, which is no terminal; define it"
+            at = module.directives.position
+            raise module.source.error(UndefinedSymbolError, problem, at)
+    terminals = _without_reserved(module, writer.terminals)
+    return _part_ignored_from_used(replace(grammar, terminals=terminals)).check()
+
+
+def _without_reserved(module: Module, terminals: tuple[Terminal, ...]) -> tuple[Terminal, ...]:
+    """Take the words of `%reserve` from the terminals they name."""
+    words: dict[str, list[str]] = {}
+    for word in module.directives.reserved:
+        if word.terminal not in {terminal.name for terminal in terminals}:
+            problem = f"%reserve names {word.terminal!r}, which is no terminal of the rules"
+            raise module.source.error(UndefinedSymbolError, problem, word.position)
+        pattern = escape(word.text)
+        words.setdefault(word.terminal, []).append(
+            f"(?i:{pattern})" if word.ignores_case else pattern
+        )
+    return tuple(replace(t, reserved="|".join(words.get(t.name, ()))) for t in terminals)
 
 
 def _part_ignored_from_used(grammar: Grammar) -> Grammar:

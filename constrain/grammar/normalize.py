@@ -14,8 +14,8 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import count
 
-from constrain.errors import EmptyLanguageError, GrammarLimitError
-from constrain.grammar.rules import Grammar, Production
+from constrain.errors import EmptyLanguageError, GrammarError, GrammarLimitError
+from constrain.grammar.rules import Grammar, Indentation, Production
 
 MAX_PRODUCTIONS = 200_000
 
@@ -25,7 +25,9 @@ class NormalGrammar:
     """Productions over symbol ids: terminal ids below T, nonterminal ids from T on.
 
     Attributes:
-        terminals: names by id. All terminals of the source grammar, in its order.
+        terminals: names by id. All terminals of the source grammar, in its order; then,
+            under indentation, their twins that leave the text inside brackets.
+        lexed: the terminal of the source grammar that each is.
         nonterminals: names, by id − T. Index 0 is the start symbol.
         productions: (lhs, rhs) pairs; rhs is never empty and never equals (lhs,).
         accepts_empty: the empty sentence belongs to the grammar.
@@ -35,6 +37,7 @@ class NormalGrammar:
     nonterminals: tuple[str, ...]
     productions: tuple[tuple[int, tuple[int, ...]], ...]
     accepts_empty: bool
+    lexed: tuple[int, ...]
 
     @property
     def start(self) -> int:
@@ -60,6 +63,13 @@ def normalize(grammar: Grammar, empty_terminals: Collection[str] = ()) -> Normal
     """
     terminals = grammar.terminal_names
     productions = list(dict.fromkeys(grammar.productions))
+    twins: dict[str, str] = {}
+    if isinstance(grammar.layout, Indentation):
+        virtual = {grammar.layout.indent, grammar.layout.dedent}
+        empty_terminals = set(empty_terminals) - virtual
+        productions, twins = part_by_brackets(grammar, productions)
+        terminals |= set(twins)
+        empty_terminals |= {twin for twin, of in twins.items() if of in empty_terminals}
     productions = drop_unproductive(productions, terminals - set(empty_terminals))
     if grammar.start not in {p.lhs for p in productions}:
         raise EmptyLanguageError(
@@ -72,7 +82,7 @@ def normalize(grammar: Grammar, empty_terminals: Collection[str] = ()) -> Normal
     productions = list(dict.fromkeys(drop_epsilon(productions, nullable)))
     productions = drop_unproductive(productions, terminals)
     productions = drop_unreachable(productions, grammar.start)
-    return _number(grammar, productions, accepts_empty=grammar.start in nullable)
+    return _number(grammar, twins, productions, accepts_empty=grammar.start in nullable)
 
 
 def drop_unproductive(
@@ -154,15 +164,71 @@ def drop_epsilon(productions: Iterable[Production], nullable: set[str]) -> Itera
                 yield Production(production.lhs, variant)
 
 
+def part_by_brackets(
+    grammar: Grammar, productions: Iterable[Production]
+) -> tuple[list[Production], dict[str, str]]:
+    """Give each symbol a twin for use inside brackets.
+
+    A terminal's twin stands where the text behind it is inside: so an opening bracket is
+    always a twin, and a closing one if its pair is itself inside another.
+
+    Returns:
+        The productions, and the terminals' twins with what each is a twin of.
+
+    Raises:
+        GrammarError: a production has a bracket without its partner.
+    """
+    layout = grammar.layout
+    assert isinstance(layout, Indentation)
+    steps = dict.fromkeys(layout.opening, 1) | dict.fromkeys(layout.closing, -1)
+    by_lhs: dict[str, list[Production]] = {}
+    for production in productions:
+        by_lhs.setdefault(production.lhs, []).append(production)
+    found: list[Production] = []
+    twins: dict[str, str] = {}
+    todo = [(grammar.start, False)]
+    seen = set(todo)
+    for lhs, is_inside in todo:
+        for production in by_lhs[lhs]:
+            depth = int(is_inside)
+            rhs = []
+            for symbol in production.rhs:
+                depth += steps.get(symbol, 0)
+                if depth < is_inside:
+                    break
+                rhs.append(_twin(symbol) if depth else symbol)
+                if symbol in by_lhs and (symbol, depth > 0) not in seen:
+                    seen.add((symbol, depth > 0))
+                    todo.append((symbol, depth > 0))
+                elif depth and symbol not in by_lhs:
+                    twins[rhs[-1]] = symbol
+            if depth != is_inside:
+                raise GrammarError(
+                    f"`{production}` opens a bracket that it does not close, or the reverse; "
+                    f"the layout needs both in one alternative"
+                )
+            found.append(Production(_twin(lhs) if is_inside else lhs, tuple(rhs)))
+    return found, twins
+
+
+def _twin(symbol: str) -> str:
+    return f"{symbol} in brackets"
+
+
 def _number(
-    grammar: Grammar, productions: list[Production], *, accepts_empty: bool
+    grammar: Grammar,
+    twins: dict[str, str],
+    productions: list[Production],
+    *,
+    accepts_empty: bool,
 ) -> NormalGrammar:
     if len(productions) > MAX_PRODUCTIONS:
         raise GrammarLimitError(
             f"the grammar has {len(productions)} productions after normalization; "
             f"at most {MAX_PRODUCTIONS} are supported: make repetitions smaller"
         )
-    terminals = tuple(terminal.name for terminal in grammar.terminals)
+    names = [terminal.name for terminal in grammar.terminals]
+    terminals = (*names, *twins)
     nonterminals = tuple(dict.fromkeys([grammar.start, *(p.lhs for p in productions)]))
     ids = {name: i for i, name in enumerate((*terminals, *nonterminals))}
     return NormalGrammar(
@@ -170,4 +236,5 @@ def _number(
         nonterminals=nonterminals,
         productions=tuple((ids[p.lhs], tuple(ids[s] for s in p.rhs)) for p in productions),
         accepts_empty=accepts_empty,
+        lexed=(*range(len(names)), *(names.index(name) for name in twins.values())),
     )

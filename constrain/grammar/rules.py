@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
 
@@ -29,12 +29,15 @@ class Terminal:
             encoded as UTF-8). Flags are inline: `(?i:...)`.
         priority: the higher wins a tie of equally long matches.
         is_literal: a fixed string, which wins a tie against a pattern.
+        reserved: a pattern of texts that it does not match though `pattern` does, such as
+            a language's keywords; empty if there is none.
     """
 
     name: str
     pattern: str
     priority: int = 0
     is_literal: bool = False
+    reserved: str = ""
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,62 @@ class Production:
 
     def __str__(self) -> str:
         return f"{self.lhs} → {' '.join(self.rhs) or 'ε'}"
+
+
+@dataclass(frozen=True)
+class Indentation:
+    r"""Layout by indentation, as in Python; names of terminals.
+
+    The text is read as if one line end stood before it and one behind it.
+
+    Attributes:
+        newline: a line end outside brackets, with the blank and comment lines behind it and
+            the indentation of the next line. Its pattern is `LINE_END`.
+        indent: comes behind a `newline` after which the indentation is deeper than before.
+        dedent: comes once for each block that a `newline` ends. At the end of the text
+            all blocks end.
+        opening: brackets, between which and the `closing` ones line ends are ignored.
+        closing: see `opening`.
+        continuation: an ignored terminal, a line end that ends no line. No text ends with it.
+    """
+
+    newline: str
+    indent: str
+    dedent: str
+    opening: tuple[str, ...] = ()
+    closing: tuple[str, ...] = ()
+    continuation: str = ""
+
+
+@dataclass(frozen=True)
+class Semicolons:
+    """Layout by automatic semicolons, as in Go; names of terminals.
+
+    The text is read as if one more line end stood behind it.
+
+    Attributes:
+        newlines: lexemes with a line end in them. Behind a lexeme of `after` they are a
+            `semicolon`, elsewhere ignored.
+        semicolon: the terminal that the rules use.
+        after: terminals behind which a line end ends a statement.
+    """
+
+    newlines: tuple[str, ...]
+    semicolon: str
+    after: tuple[str, ...]
+
+
+Layout = Indentation | Semicolons
+
+NEVER = "(?!)"
+"""A pattern that matches nothing: of the terminals that a layout makes of no bytes."""
+
+LINE_END = (
+    r"(?:#[^\r\n]*)?(?:\r\n?|\n)"
+    r"(?:(?:[ \t\f]|\\(?:\r\n?|\n))*(?:#[^\r\n]*)?(?:\r\n?|\n))*"
+    r"(?:[ \t\f]|\\(?:\r\n?|\n))*"
+)
+"""A comment, a line end, blank and comment lines, and the next line's indentation."""
 
 
 @dataclass(frozen=True)
@@ -61,6 +120,7 @@ class Grammar:
             "any": it may end wherever its terminal accepts.
         ties: among equally long matches, "priority" keeps the terminals of the highest
             priority, literals before patterns; "all" keeps every one.
+        layout: what line ends and indentation mean; None: no more than the terminals say.
         name: for messages only; no part of the fingerprint.
     """
 
@@ -70,6 +130,7 @@ class Grammar:
     ignore: tuple[str, ...] = ()
     lexing: Lexing = "longest"
     ties: Ties = "priority"
+    layout: Layout | None = None
     name: str = field(default="grammar", compare=False)
 
     @classmethod
@@ -138,12 +199,20 @@ class Grammar:
         return frozenset(terminal.name for terminal in self.terminals)
 
     @property
+    def layout_names(self) -> tuple[str, ...]:
+        """The terminals that the layout speaks of."""
+        fields = asdict(self.layout).values() if self.layout else ()
+        names = [[part] if isinstance(part, str) else list(part) for part in fields]
+        return tuple(name for part in names for name in part if name)
+
+    @property
     def fingerprint(self) -> str:
         """sha256 of everything that decides which texts belong to the grammar."""
         content = [
-            [[t.name, t.pattern, t.priority, t.is_literal] for t in self.terminals],
+            [[t.name, t.pattern, t.priority, t.is_literal, t.reserved] for t in self.terminals],
             [[p.lhs, *p.rhs] for p in self.productions],
             [self.start, list(self.ignore), self.lexing, self.ties],
+            [type(self.layout).__name__, asdict(self.layout)] if self.layout else [],
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
 
@@ -161,9 +230,11 @@ class Grammar:
                     raise UndefinedSymbolError(
                         f"{symbol!r} is used in `{production}` and not defined; define it"
                     )
-        for name in self.ignore:
+        for name in (*self.ignore, *self.layout_names):
             if name not in self.terminal_names:
-                raise UndefinedSymbolError(f"{name!r} is ignored and is no terminal; define it")
+                raise UndefinedSymbolError(
+                    f"{name!r} is ignored or of the layout, and is no terminal; define it"
+                )
         if self.start not in {p.lhs for p in self.productions}:
             raise EmptyLanguageError(f"the start rule {self.start!r} has no production")
         return self

@@ -23,16 +23,18 @@ def last_sets(grammar: NormalGrammar) -> list[int]:
 
 
 def follow_terminals(grammar: NormalGrammar) -> list[int]:
-    """Per terminal, the terminals that may stand directly after it in some sentence."""
+    """Per terminal as it is lexed, those that may stand directly after it in some sentence."""
     first = first_sets(grammar)
     last = last_sets(grammar)
     n_terminals = len(grammar.terminals)
     follow = [0] * n_terminals
+    lexed = grammar.lexed
     pairs = {pair for _, rhs in grammar.productions for pair in pairwise(rhs)}
     for left, right in sorted(pairs):
         for terminal in bits(last[left]):
-            follow[terminal] |= first[right]
-    return follow
+            follow[lexed[terminal]] |= first[right]
+    n_lexed = max(lexed, default=-1) + 1
+    return [sum({1 << lexed[t] for t in bits(members)}) for members in follow[:n_lexed]]
 
 
 def bits(members: int) -> Iterator[int]:

@@ -35,6 +35,7 @@ class Hits(NamedTuple):
 
     node: NDArray[np.int32]  # [N]
     state: NDArray[np.int32]  # [N]
+    base: NDArray[np.int32]  # [N] depth of the root that the node was reached from
     used: NDArray[np.int64]  # [1]
 
 
@@ -72,10 +73,12 @@ def walk(
             if trie.first[node] != trie.first[node + 1]:
                 ends.node[n_ends] = node
                 ends.state[n_ends] = state
+                ends.base[n_ends] = base
                 n_ends += 1
             if table.accepting[state] and node + 1 != trie.end[node]:
                 cuts.node[n_cuts] = node
                 cuts.state[n_cuts] = state
+                cuts.base[n_cuts] = base
                 n_cuts += 1
             node += 1
     ends.used[0] = n_ends

@@ -13,15 +13,17 @@ Shapes: L lexer states, N trie nodes, V tokens, W = ceil(V / 32).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.lexer import Lexer, Members
+from constrain.automata.margin import canonical_effect
 from constrain.bitmask import n_words
 from constrain.masks.kernels import Hits, LexerTable, mark, walk
-from constrain.masks.trie import FlatTrie, remainder_trie
+from constrain.masks.trie import FlatTrie, remainder_trie, spelling
 from constrain.vocabulary import Vocabulary
 
 ROOT = np.zeros(1, np.int32)
@@ -36,6 +38,12 @@ class Ends(NamedTuple):
     def states(self) -> NDArray[np.int32]:
         """The distinct lexer states, ascending."""
         return np.unique(self.hits.state[: self.hits.used[0]])
+
+    def at(self, places: NDArray[np.int64]) -> Ends:
+        """Only those at some places of `hits`."""
+        node, state, base, _ = self.hits
+        used = np.array([len(places)], np.int64)
+        return Ends(self.trie, Hits(node[places], state[places], base[places], used))
 
     def mark(self, chosen: NDArray[np.bool_], row: NDArray[np.int32]) -> None:
         """Set in `row` the tokens that end in a chosen state.
@@ -52,6 +60,7 @@ class Cut(NamedTuple):
 
     winners: tuple[int, ...]  # the terminals that the lexeme is
     residue: Members  # what the text behind it must not complete, see `Lexer.residue`
+    effect: bytes  # what the token adds to a line end's indentation before the cut
     trie: FlatTrie  # the tokens' remainders
     roots: NDArray[np.int32]  # the nodes of `trie` behind which the next lexeme starts
 
@@ -128,19 +137,36 @@ class Walker:
 
     def _group(self, trie: FlatTrie, hits: Hits) -> tuple[Cut, ...]:
         count = int(hits.used[0])
-        groups: dict[tuple[tuple[int, ...], Members], list[NDArray[np.int32]]] = {}
-        nodes, states = hits.node[:count], hits.state[:count]
+        groups: dict[tuple[tuple[int, ...], Members, bytes], list[NDArray[np.int32]]] = {}
+        states = hits.state[:count]
         for state in np.unique(states).tolist():
-            key = (self.lexer.winners[state], self.lexer.residue(state))
-            groups.setdefault(key, []).append(nodes[states == state])
+            for effect, places in self.by_effect(trie, hits, state):
+                key = (self.lexer.winners[state], self.lexer.residue(state), effect)
+                groups.setdefault(key, []).append(hits.node[places])
         return tuple(
-            Cut(winners, residue, trie, np.concatenate(parts))
-            for (winners, residue), parts in groups.items()
+            Cut(winners, residue, effect, trie, np.concatenate(parts))
+            for (winners, residue, effect), parts in groups.items()
         )
+
+    def by_effect(
+        self, trie: FlatTrie, hits: Hits, state: int
+    ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
+        """Where in `hits` a lexer state stands, by what the tokens' bytes do to indentation."""
+        places = np.flatnonzero(hits.state[: hits.used[0]] == state)
+        if not self.lexer.is_line_end[state]:
+            yield b"", places
+            return
+        found: dict[bytes, list[int]] = {}
+        for place in places.tolist():
+            path = spelling(trie, int(hits.node[place]), self._strings)
+            found.setdefault(canonical_effect(path[hits.base[place] :]), []).append(place)
+        for effect, members in found.items():
+            yield effect, np.array(members, np.int64)
 
 
 def _hits(capacity: int) -> Hits:
-    return Hits(np.empty(capacity, np.int32), np.empty(capacity, np.int32), np.zeros(1, np.int64))
+    node, state, base = (np.empty(capacity, np.int32) for _ in range(3))
+    return Hits(node, state, base, np.zeros(1, np.int64))
 
 
 def only(state: int, n_states: int) -> NDArray[np.bool_]:

@@ -28,7 +28,7 @@ from constrain.masks.rows import ROOT, Cut, LexerRow
 from constrain.masks.trie import FlatTrie
 
 FORMAT = "constrain-mask-store"
-VERSION = "1"
+VERSION = "2"
 
 _TYPES = {"U8": "|u1", "I32": "<i4", "I64": "<i8"}
 
@@ -181,6 +181,8 @@ def _pack(content: StoreContent) -> Arrays:
         "cut.winners_end": winners_end,
         "cut.residue": residue,
         "cut.residue_end": residue_end,
+        "cut.effect": np.frombuffer(b"".join(cut.effect for cut in cuts), np.uint8),
+        "cut.effect_end": _ends([len(cut.effect) for cut in cuts]),
         "cut.node_end": _ends([len(cut.trie.byte) for cut in cuts]),
         "cut.token_end": _ends([len(cut.trie.tokens) for cut in cuts]),
         "trie.byte": _join([cut.trie.byte for cut in cuts], np.uint8),
@@ -198,6 +200,7 @@ def _unpack(
     shadow = _split(arrays, "lexer.shadow")
     winners = _split(arrays, "cut.winners")
     residues = _split(arrays, "cut.residue")
+    effects = [bytes(effect) for effect in _split(arrays, "cut.effect")]
     cuts = []
     node = token = 0
     for index, (node_end, token_end) in enumerate(
@@ -210,7 +213,7 @@ def _unpack(
             first=arrays["trie.first"][node + index : node_end + index + 1],
             tokens=arrays["trie.tokens"][token:token_end],
         )
-        cuts.append(Cut(winners[index], residues[index], trie, ROOT))
+        cuts.append(Cut(winners[index], residues[index], effects[index], trie, ROOT))
         node, token = node_end, token_end
     unsure = list(zip(arrays["unsure.state"].tolist(), arrays["unsure.tokens"], strict=True))
     rows = {}

@@ -63,6 +63,22 @@ def remainder_trie(trie: FlatTrie, nodes: NDArray[np.int32], strings: Sequence[b
     return _from_sorted(sorted(pairs))
 
 
+def spelling(trie: FlatTrie, node: int, strings: Sequence[bytes]) -> bytes:
+    """The bytes from the root to a node, at or below which some token ends.
+
+    Args:
+        trie: of whole tokens or of their remainders.
+        node: of `trie`.
+        strings: the tokens' bytes, by token id; the trie may hold only their ends.
+    """
+    end = node
+    while trie.first[end + 1] == trie.first[node]:
+        end += 1  # the first token of the subtree ends further down
+    string = strings[int(trie.tokens[trie.first[node]])]
+    depth = int(trie.depth[end])
+    return string[len(string) - depth : len(string) - depth + int(trie.depth[node])]
+
+
 def _from_sorted(pairs: Sequence[tuple[bytes, int]]) -> FlatTrie:
     data = np.frombuffer(b"".join(string for string, _ in pairs), np.uint8)
     lengths = np.array([len(string) for string, _ in pairs], np.int64)

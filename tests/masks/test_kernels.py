@@ -55,7 +55,8 @@ def node_strings(trie: FlatTrie) -> list[bytes]:
 
 
 def new_hits(capacity: int) -> Hits:
-    return Hits(np.zeros(capacity, np.int32), np.zeros(capacity, np.int32), np.zeros(1, np.int64))
+    node, state, base = (np.zeros(capacity, np.int32) for _ in range(3))
+    return Hits(node, state, base, np.zeros(1, np.int64))
 
 
 def pairs(hits: Hits) -> list[tuple[int, int]]:

@@ -1,0 +1,70 @@
+r"""How far a line is indented, byte by byte, as CPython counts it.
+
+Input:  the bytes of a line end and of what follows up to the line's first lexeme.
+Output: a `Margin`.
+
+Columns are those of CPython's tokenizer (Parser/tokenizer.c of 3.11): tabs go to the next
+multiple of 8, and count as one space in the alternative; two lines compare the same way in
+both, or not at all. A form feed starts at column 0 again. A backslash joins lines, and the
+indentation is that of the first one that has any.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+TAB = 8
+
+
+class Margin(NamedTuple):
+    r"""How far the current line is indented, inside a line-end lexeme.
+
+    column:      −1 inside a comment
+    alternative: the column if a tab were one space
+    is_fixed:    a backslash joined lines, so that more white space does not count
+    last:        "\\" behind a backslash, "\n" or "\r" behind that and a line end
+    """
+
+    column: int = 0
+    alternative: int = 0
+    is_fixed: bool = False
+    last: str = ""
+
+    def after(self, byte: int) -> Margin:
+        """The margin one byte further."""
+        character = chr(byte)
+        if character in "\r\n":
+            return self._after_line_end(character)
+        if self.column < 0 or character == "#":
+            return Margin(-1, -1)
+        if self.is_fixed or character == "\\":
+            return self._replace(last="\\" if character == "\\" else "")
+        if character == "\t":
+            return Margin((self.column // TAB + 1) * TAB, self.alternative + 1)
+        if character == "\f":
+            return Margin()
+        return Margin(self.column + 1, self.alternative + 1)
+
+    def _after_line_end(self, character: str) -> Margin:
+        if self.last == "\\":
+            if self.column > 0 and not self.is_fixed:
+                return Margin(self.column, self.column, True, character)
+            return self._replace(last=character)
+        if self.last == "\r" and character == "\n":
+            return self._replace(last="")  # CPython adds a line end behind a final "\r\n"
+        return Margin()
+
+
+def canonical_effect(added: bytes) -> bytes:
+    r"""The shortest bytes that mean the same for a margin: those from the last line end on."""
+    margin = Margin()
+    start = 0
+    for place, byte in enumerate(added):
+        after = margin.after(byte)
+        if byte in b"\r\n" and after == Margin():
+            start = place
+        margin = after
+    effect = added[start:]
+    if any(byte not in b" \t\f\r\n\\" for byte in effect):
+        return b"\n#" if start or added[:1] in (b"\r", b"\n") else b"#"
+    return effect

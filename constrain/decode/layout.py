@@ -1,0 +1,227 @@
+r"""Parsers for which line ends mean something: indentation and automatic semicolons.
+
+Input:  an LR automaton and a grammar's `Layout`.
+Output: a `Parser` that takes a lexeme with a line end for what the layout makes of it.
+
+Nothing of it is a state beside the stacks. What the layout must know of the past stands in
+them: whether the last lexeme ends a line, and whether the text is inside brackets, tells
+the symbol that leads to the top state; how deep open blocks are indented, and how far the
+current line is, stand as *markers*, edges with a negative state that `pop` steps over. So a
+mask still depends on a lexer state and on the top of the stacks, and on nothing else.
+
+How columns are counted is in `constrain.automata.margin`.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from typing import NamedTuple
+
+from constrain.automata.lr0 import LRAutomaton
+from constrain.automata.margin import Margin
+from constrain.decode.stacks import Edge, Parser, Stacks, StackUnderflow
+from constrain.grammar.rules import Grammar, Indentation, Semicolons
+
+MAX_LEVELS = 100
+"""Blocks in one another that CPython's tokenizer reads."""
+
+
+def make_parser(grammar: Grammar, automaton: LRAutomaton, ignored: frozenset[int]) -> Parser:
+    """The parser of a grammar, whatever its layout."""
+    ids = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
+    if isinstance(grammar.layout, Indentation):
+        return IndentationParser(automaton, ignored, grammar.layout, ids)
+    if isinstance(grammar.layout, Semicolons):
+        return SemicolonParser(automaton, ignored, grammar.layout, ids)
+    return Parser(automaton, ignored)
+
+
+class SemicolonParser(Parser):
+    """Takes a line end for a semicolon behind certain terminals, and ignores it elsewhere."""
+
+    def __init__(
+        self,
+        automaton: LRAutomaton,
+        ignored: frozenset[int],
+        layout: Semicolons,
+        ids: dict[str, int],
+    ) -> None:
+        super().__init__(automaton, ignored)
+        self.reads_line_end_behind = True
+        self._newlines = frozenset(ids[name] for name in layout.newlines)
+        self._semicolon = ids[layout.semicolon]
+        self.free = frozenset([self._semicolon])
+        after = {ids[name] for name in layout.after}
+        self._ends_line = [symbol in after for symbol in automaton.accessing]
+
+    def acceptable(self, stacks: Stacks) -> frozenset[int]:
+        """The terminals that may come next, ignored ones included."""
+        if stacks.acceptable is None:
+            found = super().acceptable(stacks)
+            newline = next(iter(self._newlines))
+            if self._take(stacks, newline) is not self.nothing:
+                found |= self._newlines
+            stacks.acceptable = found
+        return stacks.acceptable
+
+    def _take(self, stacks: Stacks, terminal: int) -> Stacks:
+        if terminal not in self._newlines:
+            return super()._take(stacks, terminal)
+        ending = self.intern(edge for edge in stacks.edges if self._ends_line[edge[0]])
+        others = self.intern(edge for edge in stacks.edges if not self._ends_line[edge[0]])
+        return self.union(others, self._shift(ending, self._semicolon))
+
+
+class Level(NamedTuple):
+    """How deep an open block is indented, and the number of blocks around and including it."""
+
+    column: int = 0
+    alternative: int = 0
+    depth: int = 0
+
+
+class IndentationParser(Parser):
+    """Makes indents and dedents of line ends outside brackets, and ignores those inside.
+
+    Stacks at a line end are *margined*: all their top edges are markers with a `Margin`.
+    """
+
+    def __init__(
+        self,
+        automaton: LRAutomaton,
+        ignored: frozenset[int],
+        layout: Indentation,
+        ids: dict[str, int],
+    ) -> None:
+        super().__init__(automaton, ignored)
+        self.reads_line_end_before = self.reads_line_end_behind = True
+        self._newline = ids[layout.newline]
+        self._indent = ids[layout.indent]
+        self._dedent = ids[layout.dedent]
+        self._continuation = ids.get(layout.continuation, -1)
+        self.free = frozenset([self._newline, self._indent, self._dedent])
+        terminals = automaton.grammar.terminals
+        self._is_inside = [len(ids) <= symbol < len(terminals) for symbol in automaton.accessing]
+        self._values: list[Margin | Level] = []
+        self._numbers: dict[Margin | Level, int] = {}
+
+    def acceptable(self, stacks: Stacks) -> frozenset[int]:
+        """The terminals that may come next, ignored ones included."""
+        if stacks.acceptable is None:
+            found = super().acceptable(stacks) - {self._indent, self._dedent}
+            if any(self._is_inside[state] for state, _ in stacks.edges):
+                found |= {self._newline}
+            stacks.acceptable = found
+        return stacks.acceptable
+
+    def measure(self, stacks: Stacks, added: bytes) -> Stacks:
+        """Margined stacks, `added` further into the line-end lexeme."""
+        if not stacks.edges:
+            raise StackUnderflow  # how far it was is cut away
+        if not stacks.is_marker:
+            return self._marker(reduce(Margin.after, added, Margin()), stacks)
+        return self.intern(
+            (self._state(reduce(Margin.after, added, self._margin(state))), below)
+            for state, below in stacks.edges
+        )
+
+    def hoped(self, stacks: Stacks, terminal: int) -> Stacks:
+        """The stacks after `terminal`, whatever the indentation."""
+        if terminal != self._newline:
+            return self.advance(stacks, (terminal,))
+        bare = self._bare(stacks)
+        return self.union(*self._ended(bare))
+
+    def may_end(self, stacks: Stacks, winners: tuple[int, ...]) -> bool:
+        """Whether a text may end here: not behind a backslash and a line end."""
+        if self._continuation in winners:
+            return False
+        return not stacks.is_marker or any(
+            self._margin(state).last not in ("\r", "\n") for state, _ in stacks.edges
+        )
+
+    def _take(self, stacks: Stacks, terminal: int) -> Stacks:
+        if terminal != self._newline:
+            return super()._take(self._bare(stacks), terminal)
+        if not stacks.is_marker:
+            return self._end_line(stacks, Margin())
+        result = self.nothing
+        for state, below in stacks.edges:
+            result = self.union(result, self._end_line(below, self._margin(state)))
+        return result
+
+    def _end_line(self, stacks: Stacks, margin: Margin) -> Stacks:
+        inside, ended = self._ended(stacks)
+        return self.union(inside, self._follow_indentation(ended, margin))
+
+    def _ended(self, stacks: Stacks) -> tuple[Stacks, Stacks]:
+        """The stacks inside brackets, and those outside after a line end."""
+        if stacks is self.underflow:
+            raise StackUnderflow
+        inside = self.intern(edge for edge in stacks.edges if self._is_inside[edge[0]])
+        outside = self.intern(edge for edge in stacks.edges if not self._is_inside[edge[0]])
+        return inside, self._shift(outside, self._newline)
+
+    def _follow_indentation(self, stacks: Stacks, margin: Margin) -> Stacks:
+        """The stacks after the indents or dedents that `margin` means behind a line end."""
+        may_deepen = True
+        while stacks is not self.nothing:
+            level = self._level(stacks)
+            if margin.column == level.column:
+                return stacks if margin.alternative == level.alternative else self.nothing
+            if margin.column > level.column:
+                return self._deepen(stacks, level, margin) if may_deepen else self.nothing
+            stacks = self._shift(stacks, self._dedent)
+            may_deepen = False
+        return stacks
+
+    def _deepen(self, stacks: Stacks, level: Level, margin: Margin) -> Stacks:
+        if margin.alternative <= level.alternative or level.depth + 1 >= MAX_LEVELS:
+            return self.nothing
+        inner = Level(margin.column, margin.alternative, level.depth + 1)
+        shifted = self._shift(stacks, self._indent)
+        return self.intern((state, self._marker(inner, below)) for state, below in shifted.edges)
+
+    def _level(self, stacks: Stacks) -> Level:
+        """The innermost open block's. All stacks have it: they have read the same line ends."""
+        n_closed = 0
+        node = stacks
+        while node.edges:
+            state, below = node.edges[0]
+            if state >= 0:
+                n_closed += self.automaton.accessing[state] == self._dedent
+            elif n_closed:
+                n_closed -= 1
+            else:
+                level = self._values[-1 - state]
+                assert isinstance(level, Level)
+                return level
+            node = below
+        if node is self.underflow:
+            raise StackUnderflow
+        return Level()
+
+    def _bare(self, stacks: Stacks) -> Stacks:
+        """The stacks without their margin."""
+        if not stacks.is_marker:
+            return stacks
+        result = self.nothing
+        for _, below in stacks.edges:
+            result = self.union(result, below)
+        return result
+
+    def _margin(self, state: int) -> Margin:
+        margin = self._values[-1 - state]
+        assert isinstance(margin, Margin)
+        return margin
+
+    def _marker(self, value: Margin | Level, stacks: Stacks) -> Stacks:
+        edge: Edge = (self._state(value), stacks)
+        return self.intern([edge])
+
+    def _state(self, value: Margin | Level) -> int:
+        number = self._numbers.get(value)
+        if number is None:
+            number = self._numbers[value] = len(self._values)
+            self._values.append(value)
+        return -1 - number

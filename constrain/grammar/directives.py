@@ -1,0 +1,143 @@
+"""What Lark's grammar language lacks: one-line directives for whole languages.
+
+    %reserve NAME: "if" "else" "select"i
+    %layout indentation newline=_NEWLINE indent=_INDENT dedent=_DEDENT open=LPAR close=RPAR
+    %layout semicolons newline=NEWLINE semicolon=SEMICOLON after=IDENT,RPAR
+
+`%reserve` takes texts away from a terminal; `%layout` says what line ends mean (see
+`Indentation` and `Semicolons`). To Lark's parser they are comments.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+
+from constrain.grammar.rules import LINE_END, NEVER, Indentation, Layout, Semicolons
+
+_DIRECTIVE = re.compile(r"^%(?:reserve|layout)\b.*$", re.MULTILINE)
+_RESERVE = re.compile(r'%reserve\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:(?P<words>(?:\s*"[^"\n]*"i?)+)\s*')
+_WORD = re.compile(r'(?P<text>"[^"\n]*")(?P<flag>i?)')
+_LAYOUT = re.compile(r"%layout\s+(?P<kind>\w+)(?P<options>(?:\s+[a-z]+=[\w,]+)*)\s*")
+_KEYS = {
+    "indentation": {"newline", "indent", "dedent", "open", "close", "continuation"},
+    "semicolons": {"newline", "semicolon", "after"},
+}
+_OPTIONAL = {"open", "close", "continuation"}
+
+
+@dataclass(frozen=True)
+class Reserved:
+    """One word of a `%reserve`.
+
+    Attributes:
+        terminal: from which it is taken.
+        position: of the directive in the text.
+    """
+
+    terminal: str
+    text: str
+    ignores_case: bool
+    position: int
+
+
+@dataclass(frozen=True)
+class Directives:
+    """All directives of one grammar text.
+
+    Attributes:
+        position: of the `%layout`, in the text.
+    """
+
+    reserved: tuple[Reserved, ...] = ()
+    layout: Layout | None = None
+    position: int = 0
+
+    @property
+    def made_by_layout(self) -> dict[str, str]:
+        """The patterns of the terminals that the layout defines, by name."""
+        if not isinstance(self.layout, Indentation):
+            return {}
+        made = {self.layout.indent: NEVER, self.layout.dedent: NEVER}
+        return {self.layout.newline: LINE_END, **made}
+
+
+class DirectiveError(Exception):
+    """A directive that is malformed, for `larkfile`, which knows lines and columns."""
+
+    def __init__(self, problem: str, position: int) -> None:
+        super().__init__(problem)
+        self.problem = problem
+        self.position = position
+
+
+def hide_directives(text: str) -> str:
+    """The text with directives made comments, every other character in its place."""
+    return _DIRECTIVE.sub(lambda found: "//" + found.group()[2:], text)
+
+
+def read_directives(text: str) -> Directives:
+    """All directives of a grammar text.
+
+    Raises:
+        DirectiveError: one is malformed, or there are two layouts.
+    """
+    reserved: list[Reserved] = []
+    layout: Layout | None = None
+    position = 0
+    for found in _DIRECTIVE.finditer(text):
+        if found.group().startswith("%reserve"):
+            reserved += _read_reserve(found.group(), found.start())
+            continue
+        if layout is not None:
+            raise DirectiveError("a grammar has one %layout; leave this one out", found.start())
+        layout, position = _read_layout(found.group(), found.start()), found.start()
+    return Directives(tuple(reserved), layout, position)
+
+
+def _read_reserve(line: str, position: int) -> list[Reserved]:
+    found = _RESERVE.fullmatch(line)
+    if found is None:
+        problem = 'a %reserve is written `%reserve NAME: "word" "other"i`, on one line'
+        raise DirectiveError(problem, position)
+    words = []
+    for word in _WORD.finditer(found["words"]):
+        try:
+            text = ast.literal_eval(word["text"])
+        except (SyntaxError, ValueError):
+            problem = f"the string {word['text']} has an escape that means nothing"
+            raise DirectiveError(problem, position) from None
+        words.append(Reserved(found["name"], text, bool(word["flag"]), position))
+    return words
+
+
+def _read_layout(line: str, position: int) -> Layout:
+    found = _LAYOUT.fullmatch(line)
+    if found is None or found["kind"] not in _KEYS:
+        problem = f"a %layout is written `%layout {' | '.join(_KEYS)} key=TERMINAL,OTHER ...`"
+        raise DirectiveError(problem, position)
+    pairs = [option.split("=") for option in found["options"].split()]
+    options = {key: tuple(names.split(",")) for key, names in pairs}
+    keys = _KEYS[found["kind"]]
+    if len(options) < len(pairs) or not keys - _OPTIONAL <= set(options) <= keys:
+        problem = f"the layout {found['kind']} takes {', '.join(sorted(keys))}, each once"
+        raise DirectiveError(problem, position)
+    if found["kind"] == "semicolons":
+        (semicolon,) = _single(options, "semicolon", position)
+        return Semicolons(options["newline"], semicolon, options["after"])
+    newline, indent, dedent, continuation = (
+        _single(options, key, position)[0]
+        for key in ("newline", "indent", "dedent", "continuation")
+    )
+    opening, closing = options.get("open", ()), options.get("close", ())
+    if len(opening) != len(closing):
+        raise DirectiveError("there are as many `open` terminals as `close` ones", position)
+    return Indentation(newline, indent, dedent, opening, closing, continuation)
+
+
+def _single(options: dict[str, tuple[str, ...]], key: str, position: int) -> tuple[str]:
+    names = options.get(key, ("",))
+    if len(names) != 1:
+        raise DirectiveError(f"`{key}` is one terminal, not {len(names)}", position)
+    return (names[0],)
