@@ -15,6 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from itertools import count
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -58,6 +59,21 @@ def byte_distances(table: TerminalTable, spellable: NDArray[np.bool_]) -> NDArra
         distance = shorter
 
 
+class Finish(NamedTuple):
+    """How an item of a state is finished.
+
+    length:  states to pop
+    lhs:     what then stands there
+    cost:    least bytes before
+    n_lines: how many lines begin on the way, at the indentation of what was popped
+    """
+
+    length: int
+    lhs: int
+    cost: int
+    n_lines: int
+
+
 class CompletionCosts:
     """Least bytes to complete stacks, were every sequence of lexemes possible.
 
@@ -72,7 +88,7 @@ class CompletionCosts:
         self._owner = table.owner
         symbols = _symbol_costs(self._automaton, self._terminal_costs(table))
         self._finish = [
-            self._finishes(self._automaton, state, symbols)
+            self._finishes(self._automaton, state, symbols, parser.line_ends)
             for state in range(len(self._automaton.kernels))
         ]
         self._start_cost = (
@@ -87,15 +103,17 @@ class CompletionCosts:
 
     @staticmethod
     def _finishes(
-        automaton: LRAutomaton, state: int, symbols: list[int]
-    ) -> list[tuple[int, int, int]]:
-        """(length to pop, lhs, least bytes before) for each kernel item of `state`."""
-        best: dict[tuple[int, int], int] = {}
+        automaton: LRAutomaton, state: int, symbols: list[int], line_ends: frozenset[int]
+    ) -> list[Finish]:
+        """For each kernel item of `state`, what finishes it."""
+        found: dict[Finish, None] = {}
         for production, dot in automaton.kernels[state]:
             lhs, rhs = automaton.grammar.productions[production]
             cost = sum(symbols[symbol] for symbol in rhs[dot:])
-            best[dot, lhs] = min(cost, best.get((dot, lhs), IMPOSSIBLE))
-        return [(dot, lhs, cost) for (dot, lhs), cost in best.items() if cost < IMPOSSIBLE]
+            n_lines = sum(symbol in line_ends for symbol in rhs[dot - 1 : -1])
+            if cost < IMPOSSIBLE:
+                found[Finish(dot, lhs, cost, n_lines)] = None
+        return list(found)
 
     def of(self, stacks: Stacks) -> int:
         """Least bytes that complete `stacks`, standing at the start of a lexeme."""
@@ -113,8 +131,9 @@ class CompletionCosts:
         for dfa_state in machine.lexer.members[state][0]:
             distance = int(self.distance[dfa_state])
             if distance < best:
-                after = self._parser.hoped(stacks, int(self._owner[dfa_state]))
-                best = min(best, distance + self.of(after))
+                for hope in self._parser.hoped(stacks, int(self._owner[dfa_state])):
+                    then = hope.n_more + max(0, self.of(hope.stacks) - hope.n_written)
+                    best = min(best, distance + then)
         if self._parser.reads_line_end_behind and 0 < best < IMPOSSIBLE:
             best -= 1  # a line end that need not be written
         return best
@@ -125,9 +144,10 @@ class CompletionCosts:
         if state == self._automaton.accept:
             return 0
         best = IMPOSSIBLE
-        for length, lhs, cost in self._finish[state]:
+        for length, lhs, cost, n_lines in self._finish[state]:
             for base in self._parser.pop(below, length - 1):
-                best = min(best, cost + self._after(base, lhs))
+                width = n_lines and n_lines * self._parser.line_width(base)
+                best = min(best, cost + width + self._after(base, lhs))
         return best
 
     def _after(self, base: Edge, lhs: int) -> int:
@@ -159,9 +179,10 @@ class CompletionCosts:
         for symbol in todo:
             target = self._automaton.goto[state][symbol]
             best[symbol] = 0 if target == self._automaton.accept else IMPOSSIBLE
-            for length, outer, cost in self._finish[target]:
+            for length, outer, cost, n_lines in self._finish[target]:
                 if length == 1:
-                    outers.append((symbol, outer, cost))
+                    width = n_lines and n_lines * self._parser.line_width((state, below))
+                    outers.append((symbol, outer, cost + width))
                     if outer not in seen:
                         seen.add(outer)
                         todo.append(outer)
@@ -171,7 +192,8 @@ class CompletionCosts:
                     if known is None:
                         missing.append((lower, outer))
                     else:
-                        best[symbol] = min(best[symbol], cost + known)
+                        width = n_lines and n_lines * self._parser.line_width(lower)
+                        best[symbol] = min(best[symbol], cost + width + known)
         if missing:
             return missing
         for _ in best:
@@ -341,12 +363,15 @@ class Completer:
         following = machine.next_lexeme(thread)
         for stacks, state in (thread,) if following is None else (thread, following):
             row = machine.lexer.next[state].tolist()
-            targets: dict[int, bytes] = {}
+            found: set[Thread] = set()
             for byte, byte_class in self._steps:
-                targets.setdefault(row[byte_class], byte)
-            targets.pop(DEAD, None)
-            for target, byte in targets.items():
-                yield byte, (machine.measured(stacks, target, byte[0]), target)
+                target = row[byte_class]
+                if target == DEAD:
+                    continue
+                after = (machine.measured(stacks, target, byte[0]), target)
+                if after not in found:
+                    found.add(after)
+                    yield byte, after
         for token in self._long_steps:
             threads: Threads = (thread,)
             for value in token:

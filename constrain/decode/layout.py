@@ -14,13 +14,15 @@ How columns are counted is in `constrain.automata.margin`.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import reduce
 from typing import NamedTuple
 
 from constrain.automata.lr0 import LRAutomaton
 from constrain.automata.margin import Margin
-from constrain.decode.stacks import Edge, Parser, Stacks, StackUnderflow
+from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
 from constrain.grammar.rules import Grammar, Indentation, Semicolons
+from constrain.grammar.sets import last_sets
 
 MAX_LEVELS = 100
 """Blocks in one another that CPython's tokenizer reads."""
@@ -73,11 +75,16 @@ class SemicolonParser(Parser):
 
 
 class Level(NamedTuple):
-    """How deep an open block is indented, and the number of blocks around and including it."""
+    """How deep an open block is indented.
+
+    depth: the number of blocks around it, and itself
+    width: the least bytes that indent a line so
+    """
 
     column: int = 0
     alternative: int = 0
     depth: int = 0
+    width: int = 0
 
 
 class IndentationParser(Parser):
@@ -99,8 +106,14 @@ class IndentationParser(Parser):
         self._indent = ids[layout.indent]
         self._dedent = ids[layout.dedent]
         self._continuation = ids.get(layout.continuation, -1)
-        self.free = frozenset([self._newline, self._indent, self._dedent])
+        self.free = frozenset([self._indent, self._dedent])
         terminals = automaton.grammar.terminals
+        ends = (1 << self._newline) | (1 << self._dedent)
+        self.line_ends = frozenset(
+            symbol
+            for symbol, last in enumerate(last_sets(automaton.grammar))
+            if last and not last & ~ends
+        )
         self._is_inside = [len(ids) <= symbol < len(terminals) for symbol in automaton.accessing]
         self._values: list[Margin | Level] = []
         self._numbers: dict[Margin | Level, int] = {}
@@ -125,12 +138,40 @@ class IndentationParser(Parser):
             for state, below in stacks.edges
         )
 
-    def hoped(self, stacks: Stacks, terminal: int) -> Stacks:
-        """The stacks after `terminal`, whatever the indentation."""
+    def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
+        """Ways to go on if the open lexeme becomes `terminal`."""
         if terminal != self._newline:
-            return self.advance(stacks, (terminal,))
-        bare = self._bare(stacks)
-        return self.union(*self._ended(bare))
+            return [Hope(self.advance(stacks, (terminal,)))]
+        if not stacks.is_marker:
+            return [Hope(after) for after in self._ended(stacks)]
+        hopes: list[Hope] = []
+        for state, below in stacks.edges:
+            margin = self._margin(state)
+            inside, ended = self._ended(below)
+            # A comment, or a backslash, cannot but go on with a line end: that is counted.
+            hopes += [Hope(inside), Hope(ended, int(margin.column >= 0 and not margin.last))]
+            hopes += self._lines_from(ended, margin)
+        return hopes
+
+    def _lines_from(self, stacks: Stacks, margin: Margin) -> Iterator[Hope]:
+        """The lines that can begin here, `margin` being written; `stacks` behind the line end."""
+        if stacks is self.nothing or margin.column < 0:
+            return
+        level = self._level(stacks.edges[0])
+        deeper = self._shift(stacks, self._indent)
+        if margin.column > level.column or not margin.is_fixed:
+            yield Hope(deeper, max(0, level.width + 1 - margin.alternative))
+        while stacks is not self.nothing:
+            level = self._level(stacks.edges[0])
+            n_more = level.alternative - margin.alternative
+            is_there = margin.column == level.column
+            if is_there or (margin.column < level.column and n_more > 0 and not margin.is_fixed):
+                yield Hope(stacks, max(0, min(n_more, level.width)), level.width)
+            stacks = self._shift(stacks, self._dedent)
+
+    def line_width(self, edge: Edge) -> int:
+        """The least bytes of indentation of a line in the block that `edge` is in."""
+        return self._level(edge).width
 
     def may_end(self, stacks: Stacks, winners: tuple[int, ...]) -> bool:
         """Whether a text may end here: not behind a backslash and a line end."""
@@ -166,7 +207,7 @@ class IndentationParser(Parser):
         """The stacks after the indents or dedents that `margin` means behind a line end."""
         may_deepen = True
         while stacks is not self.nothing:
-            level = self._level(stacks)
+            level = self._level(stacks.edges[0])
             if margin.column == level.column:
                 return stacks if margin.alternative == level.alternative else self.nothing
             if margin.column > level.column:
@@ -178,16 +219,16 @@ class IndentationParser(Parser):
     def _deepen(self, stacks: Stacks, level: Level, margin: Margin) -> Stacks:
         if margin.alternative <= level.alternative or level.depth + 1 >= MAX_LEVELS:
             return self.nothing
-        inner = Level(margin.column, margin.alternative, level.depth + 1)
+        width = min(margin.alternative, 3) if margin.is_fixed else margin.alternative
+        inner = Level(margin.column, margin.alternative, level.depth + 1, width)
         shifted = self._shift(stacks, self._indent)
         return self.intern((state, self._marker(inner, below)) for state, below in shifted.edges)
 
-    def _level(self, stacks: Stacks) -> Level:
+    def _level(self, edge: Edge) -> Level:
         """The innermost open block's. All stacks have it: they have read the same line ends."""
         n_closed = 0
-        node = stacks
-        while node.edges:
-            state, below = node.edges[0]
+        state, node = edge
+        while True:
             if state >= 0:
                 n_closed += self.automaton.accessing[state] == self._dedent
             elif n_closed:
@@ -196,7 +237,9 @@ class IndentationParser(Parser):
                 level = self._values[-1 - state]
                 assert isinstance(level, Level)
                 return level
-            node = below
+            if not node.edges:
+                break
+            state, node = node.edges[0]
         if node is self.underflow:
             raise StackUnderflow
         return Level()

@@ -15,7 +15,7 @@ stack with that top.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final
+from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from constrain.automata.lr0 import LRAutomaton
@@ -66,6 +66,19 @@ class Stacks:
         return f"Stacks(tops={[state for state, _ in self.edges]}, depth={self.depth})"
 
 
+class Hope(NamedTuple):
+    """A way to go on behind a lexeme, for a lower bound on what it costs.
+
+    stacks:    then
+    n_more:    bytes that a layout asks for before
+    n_written: bytes among those that `stacks` asks for that are then there
+    """
+
+    stacks: Stacks
+    n_more: int = 0
+    n_written: int = 0
+
+
 class Parser:
     """All operations on stacks of one grammar.
 
@@ -74,6 +87,7 @@ class Parser:
         nothing: no stack at all.
         n_interned: how often a node was asked for: the work done so far.
         free: terminals that a layout may make of no bytes.
+        line_ends: symbols of the automaton's grammar behind which a new line begins.
         reads_line_end_before: the text is read as if a line end stood before it.
         reads_line_end_behind: the same at its end.
     """
@@ -85,6 +99,7 @@ class Parser:
             WeakValueDictionary()
         )
         self.free: frozenset[int] = frozenset()
+        self.line_ends: frozenset[int] = frozenset()
         self.reads_line_end_before = False
         self.reads_line_end_behind = False
         self.n_interned = 0
@@ -174,9 +189,13 @@ class Parser:
         """The stacks with the current line's indentation, for layouts that ask for it."""
         return stacks
 
-    def hoped(self, stacks: Stacks, terminal: int) -> Stacks:
-        """The stacks after `terminal`, be the layout as it will."""
-        return self.advance(stacks, (terminal,))
+    def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
+        """Ways to go on if the open lexeme becomes `terminal`."""
+        return [Hope(self.advance(stacks, (terminal,)))]
+
+    def line_width(self, edge: Edge) -> int:
+        """The least bytes of indentation of a line in the block that `edge` is in."""
+        return 0
 
     def may_end(self, stacks: Stacks, winners: tuple[int, ...]) -> bool:
         """Whether the layout lets a text end behind a lexeme of `winners`."""
