@@ -111,6 +111,7 @@ class Lexer:
         winners: per state, the terminals that the lexeme is if it ends here.
         live: bool[capacity], some text leads from here to an acceptance.
         is_line_end: per state, whether the lexeme may become a line end with indentation.
+        rows: per state, its row of `next` as a list once it was asked for by `row`.
         n_states: states in use.
     """
 
@@ -124,6 +125,7 @@ class Lexer:
         self.members: list[tuple[Members, Members]] = []
         self.winners: list[tuple[int, ...]] = []
         self.is_line_end: list[bool] = []
+        self.rows: list[list[int] | None] = []
         self._newline = _newline(grammar)
         self._ids: dict[tuple[Members, Members], int] = {}
         self._starts: dict[tuple[frozenset[int], Members], int] = {}
@@ -150,6 +152,13 @@ class Lexer:
             self.expand(state)
             self._starts[key] = state
         return state
+
+    def row(self, state: int) -> list[int]:
+        """Where each byte class leads from a state."""
+        row = self.rows[state]
+        if row is None:
+            row = self.rows[state] = self.next[state].tolist()
+        return row
 
     def residue(self, state: int) -> Members:
         """What must not happen after a lexeme that ends in `state`."""
@@ -182,6 +191,7 @@ class Lexer:
             self._ids[key] = state
             self.members.append(key)
             self.winners.append(self._winners(live))
+            self.rows.append(None)
             self.is_line_end.append(self._newline in self.table.owner[list(live)])
         return state
 

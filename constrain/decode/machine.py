@@ -28,6 +28,7 @@ class Machine:
 
     def __init__(self, lexer: Lexer, parser: Parser) -> None:
         self.lexer = lexer
+        self._byte_class = lexer.table.byte_class.tobytes()
         self.parser = parser
         self.initial: Thread = self.begin(parser.initial, ())
         if parser.reads_line_end_before:
@@ -45,9 +46,63 @@ class Machine:
 
     def next_lexeme(self, thread: Thread) -> Thread | None:
         """`thread` with its lexeme ended and the next one begun, if it may end."""
-        if not self.lexer.winners[thread[1]]:
+        stacks, state = thread
+        if not self.lexer.winners[state]:
             return None
-        return self.begin(self.after(thread), self.lexer.residue(thread[1]))
+        following = stacks._following.get(state)
+        if following is None:
+            following = self.begin(self.after(thread), self.lexer.residue(state))
+            stacks._following[state] = following
+        return following
+
+    def read(self, threads: Threads, added: bytes) -> Threads:
+        """The live threads after `added`; what `step` says byte by byte, sooner.
+
+        By longest match a lexeme is over where its thread dies, if it may end just there:
+        all earlier ends have been refuted by then. So one thread runs on alone until it dies,
+        and only where that is not where it may end, all are followed.
+        """
+        lexer = self.lexer
+        classes = added.translate(self._byte_class)
+        place = 0
+        while place < len(added) and threads:
+            if len(threads) > 1 or not lexer.longest:
+                threads = self.step(threads, added[place])
+                place += 1
+                continue
+            (stacks, state), start = threads[0], place
+            last_end = -1
+            while True:
+                if lexer.winners[state]:
+                    last_end = place
+                if place == len(added):
+                    break
+                target = lexer.row(state)[classes[place]]
+                if target == DEAD:
+                    break
+                state = target
+                place += 1
+            if place == len(added) and last_end in (-1, place):
+                return self._moved(stacks, state, added[start:])
+            if last_end != place:
+                place = min(place + 1, len(added))
+                for byte in added[start:place]:
+                    threads = self.step(threads, byte)
+                continue
+            ((stacks, state),) = self._moved(stacks, state, added[start:place])
+            following = self.next_lexeme((stacks, state))
+            assert following is not None
+            state = lexer.row(following[1])[classes[place]]
+            if state == DEAD:
+                return ()
+            threads = self._moved(following[0], state, added[place : place + 1])
+            place += 1
+        return threads
+
+    def _moved(self, stacks: Stacks, state: int, added: bytes) -> Threads:
+        if added and self.lexer.is_line_end[state]:
+            stacks = self.parser.measure(stacks, added)
+        return ((stacks, state),)
 
     def step(self, threads: Threads, byte: int) -> Threads:
         """The live threads after one more byte, those in one lexer state joined."""

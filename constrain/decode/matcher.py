@@ -200,7 +200,7 @@ class Matcher:
             self._now = _Snapshot(self._now, self._now.threads, b"")
             return True
         with self._engine.lock:
-            threads = self._viable(self._step(self._now.threads, added))
+            threads = self._viable(self._engine.machine.read(self._now.threads, added))
         if not threads:
             return False
         self._now = _Snapshot(self._now, threads, added)
@@ -246,7 +246,7 @@ class Matcher:
             for one in np.unique(byte_class).tolist():
                 members = byte_class == one
                 byte = int(np.flatnonzero(members)[0])
-                if self._viable(self._step(self._now.threads, bytes([byte]))):
+                if self._viable(self._engine.machine.step(self._now.threads, byte)):
                     allowed |= members
         return allowed
 
@@ -294,13 +294,6 @@ class Matcher:
                 token=token,
                 is_viable=self._engine.masker.is_viable,
             )
-
-    def _step(self, threads: Threads, added: bytes) -> Threads:
-        for byte in added:
-            threads = self._engine.machine.step(threads, byte)
-            if not threads:
-                break
-        return threads
 
     def _viable(self, threads: Threads) -> Threads:
         return tuple(t for t in threads if self._engine.masker.is_viable(t))

@@ -43,6 +43,7 @@ class Stacks:
         "_advanced",
         "_closure",
         "_cuts",
+        "_following",
         "acceptable",
         "after",
         "completion",
@@ -61,6 +62,7 @@ class Stacks:
         self._closure: dict[int, Stacks] | None = None
         self._advanced: dict[tuple[int, ...], Stacks] = {}
         self._cuts: dict[int, Stacks] = {}
+        self._following: dict[int, tuple[Stacks, int]] = {}  # by lexer state, see `Machine`
 
     def __repr__(self) -> str:
         return f"Stacks(tops={[state for state, _ in self.edges]}, depth={self.depth})"
