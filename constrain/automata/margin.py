@@ -11,6 +11,7 @@ indentation is that of the first one that has any.
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 TAB = 8
@@ -55,6 +56,15 @@ class Margin(NamedTuple):
         return Margin()
 
 
+@lru_cache(maxsize=100_000)
+def moved(margin: Margin, added: bytes) -> Margin:
+    """The margin `added` further."""
+    for byte in added:
+        margin = margin.after(byte)
+    return margin
+
+
+@lru_cache(maxsize=100_000)
 def canonical_effect(added: bytes) -> bytes:
     r"""The shortest bytes that mean the same for a margin: those from the last line end on."""
     margin = Margin()

@@ -15,11 +15,10 @@ How columns are counted is in `constrain.automata.margin`.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 from typing import NamedTuple
 
 from constrain.automata.lr0 import LRAutomaton
-from constrain.automata.margin import Margin
+from constrain.automata.margin import Margin, moved
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
 from constrain.grammar.rules import Grammar, Indentation, Semicolons
 from constrain.grammar.sets import last_sets
@@ -132,10 +131,9 @@ class IndentationParser(Parser):
         if not stacks.edges:
             raise StackUnderflow  # how far it was is cut away
         if not stacks.is_marker:
-            return self._marker(reduce(Margin.after, added, Margin()), stacks)
+            return self._marker(moved(Margin(), added), stacks)
         return self.intern(
-            (self._state(reduce(Margin.after, added, self._margin(state))), below)
-            for state, below in stacks.edges
+            (self._state(moved(self._margin(state), added)), below) for state, below in stacks.edges
         )
 
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:

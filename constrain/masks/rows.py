@@ -28,6 +28,9 @@ from constrain.vocabulary import Vocabulary
 
 ROOT = np.zeros(1, np.int32)
 
+MAX_WALKED = 10_000_000
+"""Ends and cuts of remembered walks, 12 bytes each; beyond it all walks are forgotten."""
+
 
 class Ends(NamedTuple):
     """Tokens that end inside a lexeme, by the lexer state they end in."""
@@ -88,18 +91,32 @@ class Walker:
         self._strings = vocabulary.tokens
         self._stack = np.zeros(int(trie.depth.max(initial=0)) + 2, np.int32)
         self._accepting = np.zeros(0, np.bool_)
+        self._walks: dict[tuple[int, int, bytes], tuple[Ends, tuple[Cut, ...]]] = {}
+        self._walked = 0
 
     def walk(
         self, state: int, trie: FlatTrie, roots: NDArray[np.int32] = ROOT
     ) -> tuple[Ends, tuple[Cut, ...]]:
         """Where the tokens of `trie` behind `roots` lead from lexer state `state`.
 
-        The cuts refer to nodes of `trie` itself.
+        The cuts refer to nodes of `trie` itself. Walks are remembered: the same remainders
+        are walked from the same few states for ever new stacks.
         """
+        key = (id(trie), state, roots.tobytes())
+        known = self._walks.get(key)
+        if known is not None:
+            return known
         capacity = int((trie.end[roots] - roots).sum())  # roots may be nested
         ends, cuts = _hits(capacity), _hits(capacity)
         walk(self._table(), state, trie, roots, self._stack, ends, cuts)
-        return Ends(trie, ends), self._group(trie, cuts)
+        result = Ends(trie, _used(ends)), self._group(trie, cuts)
+        if trie is not self.trie:
+            self._walked += int(ends.used[0]) + int(cuts.used[0])
+            if self._walked > MAX_WALKED:
+                self._walks.clear()
+                self._walked = 0
+            self._walks[key] = result  # which holds the trie, so that its id stays its own
+        return result
 
     def row(self, state: int, sure: NDArray[np.bool_]) -> LexerRow:
         """The row of `state` over the whole vocabulary.
@@ -167,6 +184,11 @@ class Walker:
 def _hits(capacity: int) -> Hits:
     node, state, base = (np.empty(capacity, np.int32) for _ in range(3))
     return Hits(node, state, base, np.zeros(1, np.int64))
+
+
+def _used(hits: Hits) -> Hits:
+    n = int(hits.used[0])
+    return Hits(hits.node[:n].copy(), hits.state[:n].copy(), hits.base[:n].copy(), hits.used)
 
 
 def only(state: int, n_states: int) -> NDArray[np.bool_]:
