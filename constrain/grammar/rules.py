@@ -100,8 +100,8 @@ NEVER = "(?!)"
 """A pattern that matches nothing: of the terminals that a layout makes of no bytes."""
 
 LINE_END = (
-    r"(?:#[^\r\n]*)?(?:\r\n?|\n)"
-    r"(?:(?:[ \t\f]|\\(?:\r\n?|\n))*(?:#[^\r\n]*)?(?:\r\n?|\n))*"
+    r"(?:#[^\r\n\0]*)?(?:\r\n?|\n)"
+    r"(?:(?:[ \t\f]|\\(?:\r\n?|\n))*(?:#[^\r\n\0]*)?(?:\r\n?|\n))*"
     r"(?:[ \t\f]|\\(?:\r\n?|\n))*"
 )
 """A comment, a line end, blank and comment lines, and the next line's indentation."""

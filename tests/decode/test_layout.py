@@ -105,7 +105,7 @@ def accepts(store: MaskStore, text: str) -> bool:
 def is_python(text: str) -> bool:
     try:
         ast.parse(text)
-    except SyntaxError:
+    except (SyntaxError, ValueError):  # the latter for NUL
         return False
     return True
 
@@ -158,6 +158,7 @@ def mask(matcher: Matcher, size: int) -> np.ndarray:
 @example("if x: x\n\f")
 @example("(\n# c\nx\n   )")
 @example("x = # c")
+@example("x # \0")
 def test_lines_are_those_of_cpython(indented: MaskStore, text: str) -> None:
     assert accepts(indented, text) == is_python(text), repr(text)
 
