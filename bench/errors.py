@@ -1,0 +1,112 @@
+"""Syntax errors with and without a grammar: `python -m bench.errors`.
+
+The embedded model goes on behind whole statements of Python files that it was not trained
+on. What it writes is given to `ast.parse`. Both ways sample with the same seeds, from the
+whole distribution, within the same number of tokens.
+"""
+
+from __future__ import annotations
+
+import argparse
+import ast
+import json
+import math
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+import constrain
+from bench.masks import RECORD, machine
+from constrain import Grammar, MaskStore, Vocabulary
+from constrain.generation.embedded import load_embedded
+from examples.train_texts import load_corpus
+
+MAX_PROMPT = 600  # characters
+Z = 1.96  # of a 95 % interval
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--n", type=int, default=300, help="samples of each kind")
+    parser.add_argument("--tokens", type=int, default=120, help="in a sample, at most")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--record", action="store_true", help="keep the result in bench/record")
+    options = parser.parse_args()
+    model, tokenizer = load_embedded()
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, model.generation_config)
+    store = constrain.compile(Grammar.builtin("python"), vocabulary)
+    prompts = python_prompts(options.n, random.Random(options.seed))
+    writers: dict[str, Callable[[str], str]] = {
+        "without": lambda prompt: write_freely(model, tokenizer, prompt, options.tokens),
+        "with": lambda prompt: write_python(model, tokenizer, prompt, store, options.tokens),
+    }
+    n_errors = dict.fromkeys(writers, 0)
+    for seed, prompt in enumerate(tqdm(prompts, unit="prompt", smoothing=0)):
+        for name, write in writers.items():
+            torch.manual_seed(seed)
+            n_errors[name] += not is_python(write(prompt))
+    result = {name: share(n, len(prompts)) for name, n in n_errors.items()}
+    for name, (per_100, low, high) in result.items():
+        print(
+            f"{name:8} {per_100:6.1f} errors per 100 samples, 95 % interval {low:.1f} to {high:.1f}"
+        )
+    if options.record:
+        settings = {"n": len(prompts), "tokens": options.tokens, "seed": options.seed}
+        record: dict[str, Any] = {"machine": machine(), **settings, "errors_per_100": result}
+        path = RECORD / f"{datetime.now(UTC):%Y-%m-%d}-python-errors.json"
+        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        print(f"written to {path.relative_to(Path(__file__).parents[1])}")
+
+
+def python_prompts(n: int, rng: random.Random) -> list[str]:
+    """Whole functions and classes of files that the model was not trained on."""
+    found = []
+    for path in load_corpus(held_out=True).files:
+        source = path.read_text("utf-8")
+        for node in ast.parse(source).body:
+            text = ast.get_source_segment(source, node) or ""
+            if isinstance(node, ast.FunctionDef | ast.ClassDef) and len(text) <= MAX_PROMPT:
+                found.append(f"{text}\n\n\n")
+    return rng.choices(found, k=n) if len(found) < n else rng.sample(found, n)
+
+
+def write_freely(model: Any, tokenizer: Any, prompt: str, n_tokens: int) -> str:
+    """What the model writes with no grammar, up to its end token or the last token."""
+    inputs = tokenizer(prompt, return_tensors="pt")
+    output = model.generate(**inputs, do_sample=True, top_k=0, max_new_tokens=n_tokens)
+    added = output[0, inputs["input_ids"].shape[1] :]
+    text: str = tokenizer.decode(added, skip_special_tokens=True)
+    return text
+
+
+def write_python(model: Any, tokenizer: Any, prompt: str, store: MaskStore, n_tokens: int) -> str:
+    """The same under the grammar."""
+    return constrain.generate(
+        model, tokenizer, prompt, store, max_new_tokens=n_tokens, do_sample=True, top_k=0
+    )
+
+
+def is_python(text: str) -> bool:
+    try:
+        ast.parse(text)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def share(n: int, of: int) -> tuple[float, float, float]:
+    """Per cent, and its 95 % interval by Wilson (1927)."""
+    p = n / of
+    middle = (p + Z**2 / (2 * of)) / (1 + Z**2 / of)
+    half = Z / (1 + Z**2 / of) * math.sqrt(p * (1 - p) / of + Z**2 / (4 * of**2))
+    low, high = max(0.0, middle - half), min(1.0, middle + half)
+    return round(100 * p, 1), round(100 * low, 1), round(100 * high, 1)
+
+
+if __name__ == "__main__":
+    main()
