@@ -195,7 +195,12 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     names = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
     ignored = frozenset(names[name] for name in grammar.ignore if name not in empty)
     has_margin = isinstance(grammar.layout, Indentation)
-    table = join_terminals(dfas, apart=b" \t\f\r\n\\#" if has_margin else b"")
+    refusals = {
+        i: compile_pattern(terminal.refused, in_context=in_context)
+        for i, terminal in enumerate(grammar.terminals)
+        if terminal.refused
+    }
+    table = join_terminals(dfas, refusals, apart=b" \t\f\r\n\\#" if has_margin else b"")
     lexer = Lexer(grammar, table)
     rows: dict[int, LexerRow] = {}
     if content is not None:

@@ -162,13 +162,14 @@ class Adjacency:
         result: NDArray[np.bool_] = (table.next[own & table.accepting] != DEAD).any(axis=0)
         for other in self.used:
             if other != terminal:
-                result |= self._continuing_pair(terminal, other)
+                result |= self._continuing_pair(terminal, int(table.start[other]))
+            result |= self._continuing_pair(terminal, int(table.refusal[other]))
         return result
 
-    def _continuing_pair(self, terminal: int, other: int) -> NDArray[np.bool_]:
+    def _continuing_pair(self, terminal: int, start: int) -> NDArray[np.bool_]:
         table = self._lexer.table
         result = np.zeros(table.next.shape[1], np.bool_)
-        begin = (int(table.start[terminal]), int(table.start[other]))
+        begin = (int(table.start[terminal]), start)
         if DEAD in begin:
             return result
         order = [begin]

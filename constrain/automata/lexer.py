@@ -19,7 +19,7 @@ Shapes: L lexer states, C byte classes, G DFA states of all terminals together, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -50,6 +50,8 @@ class TerminalTable:
         accepting: bool[G].
         owner: int32[G], the terminal of each state; −1 for the dead state.
         start: int32[T]; DEAD where the terminal's language is empty.
+        refusal: int32[T], the start of what a lexeme of the terminal must not begin; DEAD
+            where there is none. Its states have owners from T on.
         has_next: bool[G], some byte leads on.
     """
 
@@ -58,16 +60,25 @@ class TerminalTable:
     accepting: NDArray[np.bool_]
     owner: NDArray[np.int32]
     start: NDArray[np.int32]
+    refusal: NDArray[np.int32]
     has_next: NDArray[np.bool_]
 
 
-def join_terminals(dfas: Sequence[ByteDFA], apart: bytes = b"") -> TerminalTable:
+def join_terminals(
+    dfas: Sequence[ByteDFA],
+    refusals: Mapping[int, ByteDFA] | None = None,
+    apart: bytes = b"",
+) -> TerminalTable:
     """Put the DFAs of all terminals into one table.
 
     Args:
         dfas: one per terminal, in the grammar's order.
+        refusals: by terminal, what its lexemes must not begin.
         apart: bytes that get a class each, though no terminal may tell them apart.
     """
+    n_terminals = len(dfas)
+    refusals = refusals or {}
+    dfas = [*dfas, *refusals.values()]
     singles = [np.arange(256) == byte for byte in apart]
     columns = np.stack(
         [np.zeros(256, np.uint8), *singles, *(dfa.byte_class for dfa in dfas)], dtype=np.uint8
@@ -87,12 +98,15 @@ def join_terminals(dfas: Sequence[ByteDFA], apart: bytes = b"") -> TerminalTable
         start[terminal] = 1 + offset if _accepts_something(dfa) else DEAD
         offset += len(local)
     table = np.concatenate(blocks)
+    refusal = np.zeros(n_terminals, np.int32)
+    refusal[list(refusals)] = start[n_terminals:]
     return TerminalTable(
         next=table,
         byte_class=byte_class.astype(np.uint8),
         accepting=np.concatenate(accepting),
         owner=np.concatenate(owner),
-        start=start,
+        start=start[:n_terminals],
+        refusal=refusal,
         has_next=(table != DEAD).any(axis=1),
     )
 
@@ -147,7 +161,8 @@ class Lexer:
         key = (terminals, shadow)
         state = self._starts.get(key)
         if state is None:
-            starts = self.table.start[sorted(terminals)]
+            wanted = sorted(terminals)
+            starts = [*self.table.start[wanted], *self.table.refusal[wanted]]
             state = self.intern(tuple(int(s) for s in sorted(starts) if s != DEAD), shadow)
             self.expand(state)
             self._starts[key] = state
@@ -253,8 +268,8 @@ class Lexer:
 
     def _winners(self, live: Members) -> tuple[int, ...]:
         terminals = [int(self.table.owner[s]) for s in live if self.table.accepting[s]]
-        if not terminals:
-            return ()
+        if not terminals or max(terminals) >= len(self.table.start):
+            return ()  # nothing, or what is refused
         best = max(self._ranks[t] for t in terminals)
         return tuple(sorted(t for t in terminals if self._ranks[t] == best))
 

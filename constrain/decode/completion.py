@@ -86,6 +86,7 @@ class CompletionCosts:
         self._automaton = parser.automaton
         self.distance = byte_distances(table, spellable)
         self._owner = table.owner
+        self._n_terminals = len(table.start)
         symbols = _symbol_costs(self._automaton, self._terminal_costs(table))
         self._finish = [
             self._finishes(self._automaton, state, symbols, parser.line_ends)
@@ -130,7 +131,7 @@ class CompletionCosts:
         best = IMPOSSIBLE
         for dfa_state in machine.lexer.members[state][0]:
             distance = int(self.distance[dfa_state])
-            if distance < best:
+            if distance < best and self._owner[dfa_state] < self._n_terminals:
                 for hope in self._parser.hoped(stacks, int(self._owner[dfa_state])):
                     then = hope.n_more + max(0, self.of(hope.stacks) - hope.n_written)
                     best = min(best, distance + then)

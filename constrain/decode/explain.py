@@ -106,7 +106,7 @@ def open_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:
     table = machine.lexer.table
     states = {s for _, state in threads for s in machine.lexer.members[state][0]}
     found = {int(table.owner[s]) for s in states if table.has_next[s]}
-    return _names(machine, found)
+    return _names(machine, {terminal for terminal in found if terminal < len(table.start)})
 
 
 def following_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:

@@ -1,10 +1,12 @@
 """What Lark's grammar language lacks: one-line directives for whole languages.
 
     %reserve NAME: "if" "else" "select"i
+    %refuse NUMBER: NUMBER_AND_WORD
     %layout indentation newline=_NEWLINE indent=_INDENT dedent=_DEDENT open=LPAR close=RPAR
     %layout semicolons newline=NEWLINE semicolon=SEMICOLON after=IDENT,RPAR
 
-`%reserve` takes texts away from a terminal; `%layout` says what line ends mean (see
+`%reserve` takes texts away from a terminal; `%refuse` lets a lexeme not begin what another
+terminal matches, which need be in no rule; `%layout` says what line ends mean (see
 `Indentation` and `Semicolons`). To Lark's parser they are comments.
 """
 
@@ -16,7 +18,8 @@ from dataclasses import dataclass
 
 from constrain.grammar.rules import LINE_END, NEVER, Indentation, Layout, Semicolons
 
-_DIRECTIVE = re.compile(r"^%(?:reserve|layout)\b.*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%(?:reserve|refuse|layout)\b.*$", re.MULTILINE)
+_REFUSE = re.compile(r"%refuse\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:\s*(?P<other>[_A-Z][_A-Z0-9]*)\s*")
 _RESERVE = re.compile(r'%reserve\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:(?P<words>(?:\s*"[^"\n]*"i?)+)\s*')
 _WORD = re.compile(r'(?P<text>"[^"\n]*")(?P<flag>i?)')
 _LAYOUT = re.compile(r"%layout\s+(?P<kind>\w+)(?P<options>(?:\s+[a-z]+=[\w,]+)*)\s*")
@@ -43,6 +46,15 @@ class Reserved:
 
 
 @dataclass(frozen=True)
+class Refused:
+    """A `%refuse`: where `other` matches, there is no lexeme of `terminal`."""
+
+    terminal: str
+    other: str
+    position: int
+
+
+@dataclass(frozen=True)
 class Directives:
     """All directives of one grammar text.
 
@@ -51,6 +63,7 @@ class Directives:
     """
 
     reserved: tuple[Reserved, ...] = ()
+    refused: tuple[Refused, ...] = ()
     layout: Layout | None = None
     position: int = 0
 
@@ -84,16 +97,20 @@ def read_directives(text: str) -> Directives:
         DirectiveError: one is malformed, or there are two layouts.
     """
     reserved: list[Reserved] = []
+    refused: list[Refused] = []
     layout: Layout | None = None
     position = 0
     for found in _DIRECTIVE.finditer(text):
         if found.group().startswith("%reserve"):
             reserved += _read_reserve(found.group(), found.start())
             continue
+        if found.group().startswith("%refuse"):
+            refused.append(_read_refuse(found.group(), found.start()))
+            continue
         if layout is not None:
             raise DirectiveError("a grammar has one %layout; leave this one out", found.start())
         layout, position = _read_layout(found.group(), found.start()), found.start()
-    return Directives(tuple(reserved), layout, position)
+    return Directives(tuple(reserved), tuple(refused), layout, position)
 
 
 def _read_reserve(line: str, position: int) -> list[Reserved]:
@@ -110,6 +127,13 @@ def _read_reserve(line: str, position: int) -> list[Reserved]:
             raise DirectiveError(problem, position) from None
         words.append(Reserved(found["name"], text, bool(word["flag"]), position))
     return words
+
+
+def _read_refuse(line: str, position: int) -> Refused:
+    found = _REFUSE.fullmatch(line)
+    if found is None:
+        raise DirectiveError("a %refuse is written `%refuse NAME: OTHER`", position)
+    return Refused(found["name"], found["other"], position)
 
 
 def _read_layout(line: str, position: int) -> Layout:

@@ -152,6 +152,13 @@ class BnfWriter:
         piece = self._patterns.ignored(body, at)
         return self._literal_terminal(piece, f"/{piece.pattern}/")
 
+    def pattern(self, name: str) -> str | None:
+        """The pattern of a terminal of that name, if there is one."""
+        symbol = self._module.scope.get(name)
+        if symbol is None or not symbol.definition.is_terminal:
+            return None
+        return self._patterns.terminal(symbol.definition).pattern
+
     def use(self, name: str) -> bool:
         """Write the terminal of a name that a directive speaks of; whether there is one."""
         symbol = self._module.scope.get(name)

@@ -66,8 +66,22 @@ def _write_grammar(module: Module, start: str, lexing: Lexing, ties: Ties, name:
             problem = f"the layout names {terminal!r}, which is no terminal; define it"
             at = module.directives.position
             raise module.source.error(UndefinedSymbolError, problem, at)
-    terminals = _without_reserved(module, writer.terminals)
+    terminals = _without_refused(module, writer, _without_reserved(module, writer.terminals))
     return _part_ignored_from_used(replace(grammar, terminals=terminals)).check()
+
+
+def _without_refused(
+    module: Module, writer: BnfWriter, terminals: tuple[Terminal, ...]
+) -> tuple[Terminal, ...]:
+    """Give the terminals that `%refuse` names what they must not begin."""
+    patterns: dict[str, list[str]] = {}
+    for one in module.directives.refused:
+        pattern = writer.pattern(one.other)
+        if pattern is None or one.terminal not in {terminal.name for terminal in terminals}:
+            problem = f"%refuse names {one.terminal!r} and {one.other!r}; define both"
+            raise module.source.error(UndefinedSymbolError, problem, one.position)
+        patterns.setdefault(one.terminal, []).append(f"(?:{pattern})")
+    return tuple(replace(t, refused="|".join(patterns.get(t.name, ()))) for t in terminals)
 
 
 def _without_reserved(module: Module, terminals: tuple[Terminal, ...]) -> tuple[Terminal, ...]:

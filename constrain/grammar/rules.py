@@ -31,6 +31,9 @@ class Terminal:
         is_literal: a fixed string, which wins a tie against a pattern.
         reserved: a pattern of texts that it does not match though `pattern` does, such as
             a language's keywords; empty if there is none.
+        refused: a pattern; where it matches from the beginning of a lexeme, that is no
+            lexeme of this terminal nor of any other, such as a number that runs into a
+            word. Empty if there is none.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Terminal:
     priority: int = 0
     is_literal: bool = False
     reserved: str = ""
+    refused: str = ""
 
 
 @dataclass(frozen=True)
@@ -209,7 +213,10 @@ class Grammar:
     def fingerprint(self) -> str:
         """sha256 of everything that decides which texts belong to the grammar."""
         content = [
-            [[t.name, t.pattern, t.priority, t.is_literal, t.reserved] for t in self.terminals],
+            [
+                [t.name, t.pattern, t.priority, t.is_literal, t.reserved, t.refused]
+                for t in self.terminals
+            ],
             [[p.lhs, *p.rhs] for p in self.productions],
             [self.start, list(self.ignore), self.lexing, self.ties],
             [type(self.layout).__name__, asdict(self.layout)] if self.layout else [],

@@ -283,6 +283,8 @@ def test_a_mask_knows_semicolons(semicolons: MaskStore, choices: list[int]) -> N
         ('%reserve name: "if"', GrammarSyntaxError, "a %reserve is written"),
         ("%reserve NAME:", GrammarSyntaxError, "a %reserve is written"),
         (r'%reserve NAME: "\q"', GrammarSyntaxError, "escape"),
+        ("%refuse NAME: B", UndefinedSymbolError, "'NAME' and 'B'"),
+        ("%refuse NAME", GrammarSyntaxError, "a %refuse is written"),
         ('%reserve OTHER: "if"', UndefinedSymbolError, "'OTHER'"),
         ("%layout brackets", GrammarSyntaxError, "a %layout is written"),
         ("%layout semicolons newline=NAME", GrammarSyntaxError, "takes after, newline, semicolon"),
@@ -339,3 +341,30 @@ def test_reserved_words_are_no_names(text: str, is_whole: bool) -> None:
     )
     tokens = [bytes([byte]) for byte in range(256)]
     assert accepts(constrain.compile(grammar, Vocabulary.from_tokens(tokens)), text) == is_whole
+
+
+@pytest.mark.parametrize(
+    ("text", "is_whole"),
+    [
+        ("1as b", False),
+        ("1 as b", True),
+        ("1if", True),
+        ("1a", True),
+        ("1asx", False),
+        ("1 asx", True),
+    ],
+)
+def test_a_refused_text_begins_no_lexeme(text: str, is_whole: bool) -> None:
+    grammar = Grammar.from_lark(
+        'start: (NUMBER | "as" NAME | "if" | NAME)+\nNAME: /[a-z]+/\nNUMBER: /[0-9]+/\n'
+        '%ignore " "\n%reserve NAME: "as" "if"\nGLUED: /[0-9]+as/\n%refuse NUMBER: GLUED\n'
+    )
+    tokens = [*(bytes([byte]) for byte in range(256)), b"1a", b"as", b"1as", b"as b"]
+    store = constrain.compile(grammar, Vocabulary.from_tokens(tokens))
+    assert accepts(store, text) == is_whole
+    matcher = store.matcher()
+    for place, byte in enumerate(text.encode()):
+        assert mask(matcher, len(tokens))[byte] == matcher.allowed_bytes()[byte]
+        if not matcher.accept_bytes(bytes([byte])):
+            assert (text, place) in [("1as b", 2), ("1asx", 2)]
+            break
