@@ -18,7 +18,7 @@ from constrain.automata.lexer import DEAD, Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
 from constrain.automata.regex import compile_pattern
 from constrain.decode.completion import Completer
-from constrain.decode.layout import make_parser
+from constrain.decode.layout import ignored_by_place, make_parser
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.masker import Masker
 from constrain.decode.matcher import Engine, Matcher
@@ -207,7 +207,14 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
         lexer.restore(content.members)
         rows = content.rows
     used, follow = _neighbours(grammar, normal, names)
-    adjacency = Adjacency(lexer, follow, ignored, used, vocabulary.single_bytes)
+    adjacency = Adjacency(
+        lexer,
+        follow,
+        ignored,
+        used,
+        vocabulary.single_bytes,
+        _ignored_behind(grammar, normal, names, ignored),
+    )
     machine = Machine(lexer, make_parser(grammar, build_lr0(normal), ignored))
     completer = Completer(machine, vocabulary, adjacency.spellable)
     masker = Masker(
@@ -243,6 +250,21 @@ def _neighbours(
     return used | newlines, [
         others if t in newlines else (follow[t] & others) | line_end for t in range(n_terminals)
     ]
+
+
+def _ignored_behind(
+    grammar: Grammar, normal: NormalGrammar, ids: dict[str, int], ignored: frozenset[int]
+) -> dict[int, frozenset[int]]:
+    """Per terminal, what is ignored behind it wherever it stands."""
+    if not isinstance(grammar.layout, Indentation):
+        return {}
+    by_place = ignored_by_place(grammar.layout, ids, ignored)
+    found: dict[int, frozenset[int]] = {}
+    stand = {s for _, rhs in normal.productions for s in rhs if s < len(normal.lexed)}
+    for symbol in sorted(stand):
+        terminal, here = normal.lexed[symbol], by_place[normal.places[symbol]]
+        found[terminal] = found.get(terminal, here) & here
+    return found
 
 
 def _unreachable(left: str, right: str) -> UnreachableTerminalError:

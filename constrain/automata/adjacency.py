@@ -11,8 +11,9 @@ the mask needs no search. The proof, in two parts:
 1. A terminal is *ownable* if some spellable string is matched by it and by no terminal that
    beats it. Its *entries* are the first bytes of such strings.
 2. A boundary after terminal t is *open* to u if some entry of u continues no terminal that
-   may be alive where t ends. A terminal is *open* if its boundary is open to all terminals
-   that may follow, or to an ignored terminal that is open itself.
+   may be alive where t ends, or some longer string of u refutes them all on its way. A
+   terminal is *open* if its boundary is open to all terminals that may follow, or to an
+   ignored terminal that is open itself.
 
 If all terminals are ownable and open, any plan of the parser can be carried out: choose
 the next terminal of a shortest sentence, an ignored one before it where needed, and an owned
@@ -22,7 +23,7 @@ searches and is exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -48,6 +49,7 @@ class Adjacency:
         ignored: frozenset[int],
         used: Iterable[int],
         spellable_bytes: NDArray[np.bool_],
+        ignored_behind: Mapping[int, frozenset[int]] | None = None,
     ) -> None:
         self._lexer = lexer
         table = lexer.table
@@ -55,6 +57,8 @@ class Adjacency:
         self.spellable[table.byte_class[spellable_bytes]] = True
         self._sure = np.zeros(0, np.bool_)
         self.used = sorted({*used, *ignored})
+        self._ignored_behind = ignored_behind or {}
+        self._unbeaten: set[int] = set()
         self.entry_bytes = {t: self._entries(t) for t in self.used}
         self.trap = self._find_trap(follow, ignored)
 
@@ -86,10 +90,20 @@ class Adjacency:
                 return terminal, terminal
         if not self._lexer.longest:
             return None
-        after = {t: self._continuing(t) for t in self.used}
+        alive = {t: self._alive_behind(t) for t in self.used}
+        table = self._lexer.table
+        after = {t: (table.next[sorted(alive[t])] != DEAD).any(axis=0) for t in self.used}
+        known: dict[tuple[int, int], bool] = {}
 
         def is_open(left: int, right: int) -> bool:
-            return bool((self.entry_bytes[right] & ~after[left]).any())
+            if (self.entry_bytes[right] & ~after[left]).any():
+                return True
+            if (left, right) not in known:
+                known[left, right] = self._outlives(right, alive[left])
+            return known[left, right]
+
+        def may_part(left: int, other: int) -> bool:
+            return other in self._ignored_behind.get(left, ignored) and is_open(left, other)
 
         wanted = {t: [u for u in bits(follow[t]) if u in self.entry_bytes] for t in self.used}
         for terminal in ignored:
@@ -100,7 +114,7 @@ class Adjacency:
             more = {
                 t
                 for t in ignored - open_ignored
-                if any(is_open(t, other) for other in open_ignored)
+                if any(may_part(t, other) for other in open_ignored)
             }
             if not more:
                 break
@@ -109,7 +123,7 @@ class Adjacency:
             swallowed = blocked[terminal]
             if swallowed is None or terminal in open_ignored:
                 continue
-            if not any(is_open(terminal, other) for other in open_ignored):
+            if not any(may_part(terminal, other) for other in open_ignored):
                 return terminal, swallowed
         return None
 
@@ -139,11 +153,10 @@ class Adjacency:
                     order.append(key)
                 targets.append(index[key])
             edges.append(targets)
-        owned = {
-            i
-            for i, members in enumerate(order)
-            if table.accepting[members[0]] and not table.accepting[list(members[1:])].any()
-        }
+        accepted = {i for i, members in enumerate(order) if table.accepting[members[0]]}
+        owned = {i for i in accepted if not table.accepting[list(order[i][1:])].any()}
+        if owned == accepted:
+            self._unbeaten.add(terminal)
         while True:
             more = {i for i, targets in enumerate(edges) if owned.intersection(targets)} - owned
             if not more:
@@ -155,31 +168,47 @@ class Adjacency:
             entries[byte_class] = column[0] != DEAD and index[key] in owned
         return entries
 
-    def _continuing(self, terminal: int) -> NDArray[np.bool_]:
-        """Byte classes that lead on some terminal that may be alive where `terminal` ends."""
+    def _outlives(self, terminal: int, alive: set[int]) -> bool:
+        """Whether some string of `terminal` refutes all of `alive` and lets none of it accept."""
+        if terminal not in self._unbeaten:
+            return False
+        lexer = self._lexer
+        queue = [lexer.start(frozenset({terminal}), tuple(sorted(alive)))]
+        seen = set(queue)
+        for state in queue:
+            if lexer.winners[state] and not lexer.members[state][1]:
+                return True
+            for target in np.unique(lexer.next[state][self.spellable]).tolist():
+                if target > DEAD and target not in seen:
+                    seen.add(target)
+                    queue.append(target)
+        return False
+
+    def _alive_behind(self, terminal: int) -> set[int]:
+        """The DFA states that may be alive where a lexeme of `terminal` ends, and lead on."""
         table = self._lexer.table
-        own = table.owner == terminal
-        result: NDArray[np.bool_] = (table.next[own & table.accepting] != DEAD).any(axis=0)
+        own = np.flatnonzero((table.owner == terminal) & table.accepting & table.has_next)
+        found = set(own.tolist())
         for other in self.used:
             if other != terminal:
-                result |= self._continuing_pair(terminal, int(table.start[other]))
-            result |= self._continuing_pair(terminal, int(table.refusal[other]))
-        return result
+                found |= self._alive_beside(terminal, int(table.start[other]))
+            found |= self._alive_beside(terminal, int(table.refusal[other]))
+        return found
 
-    def _continuing_pair(self, terminal: int, start: int) -> NDArray[np.bool_]:
+    def _alive_beside(self, terminal: int, start: int) -> set[int]:
         table = self._lexer.table
-        result = np.zeros(table.next.shape[1], np.bool_)
+        found: set[int] = set()
         begin = (int(table.start[terminal]), start)
         if DEAD in begin:
-            return result
+            return found
         order = [begin]
         seen = {begin}
         for one, two in order:
-            if table.accepting[one]:
-                result |= table.next[two] != DEAD
+            if table.accepting[one] and table.has_next[two]:
+                found.add(two)
             both = np.stack([table.next[one], table.next[two]])
             both = both[:, (both != DEAD).all(axis=0)]
             for pair in set(map(tuple, both.T.tolist())) - seen:
                 seen.add(pair)
                 order.append(pair)
-        return result
+        return found

@@ -66,15 +66,17 @@ def moved(margin: Margin, added: bytes) -> Margin:
 
 @lru_cache(maxsize=100_000)
 def canonical_effect(added: bytes) -> bytes:
-    r"""The shortest bytes that mean the same for a margin: those from the last line end on."""
+    """Few bytes that move every margin as `added` does: those from the last line end on.
+
+    A line end at the very beginning may be one behind a backslash, and is kept.
+    """
     margin = Margin()
     start = 0
     for place, byte in enumerate(added):
-        after = margin.after(byte)
-        if byte in b"\r\n" and after == Margin():
+        is_line_end = byte in b"\r\n" and margin.last not in ("\\", "\r")
+        if is_line_end and place > 0 and added[: place + 1] != b"\r\n":
             start = place
-        margin = after
-    effect = added[start:]
-    if any(byte not in b" \t\f\r\n\\" for byte in effect):
-        return b"\n#" if start or added[:1] in (b"\r", b"\n") else b"#"
-    return effect
+        margin = margin.after(byte)
+    # One line end may be joined to the line before; behind a second one a line begins.
+    effect = b"\n" + added[start:] if start else added
+    return b"#" if any(byte not in b" \t\f\r\n\\" for byte in effect) else effect

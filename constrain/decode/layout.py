@@ -20,6 +20,7 @@ from typing import NamedTuple
 from constrain.automata.lr0 import LRAutomaton
 from constrain.automata.margin import Margin, moved
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
+from constrain.grammar.normalize import BRACKETS, OUTSIDE
 from constrain.grammar.rules import Grammar, Indentation, Semicolons
 from constrain.grammar.sets import last_sets
 
@@ -35,6 +36,14 @@ def make_parser(grammar: Grammar, automaton: LRAutomaton, ignored: frozenset[int
     if isinstance(grammar.layout, Semicolons):
         return SemicolonParser(automaton, ignored, grammar.layout, ids)
     return Parser(automaton, ignored)
+
+
+def ignored_by_place(
+    layout: Indentation, ids: dict[str, int], ignored: frozenset[int]
+) -> list[frozenset[int]]:
+    """The ignored terminals outside, in brackets, and in each mode."""
+    modes = [frozenset(ids[name] for name in mode.ignore) for mode in layout.modes]
+    return [ignored, ignored | {ids[layout.newline]}, *modes]
 
 
 class SemicolonParser(Parser):
@@ -106,25 +115,30 @@ class IndentationParser(Parser):
         self._dedent = ids[layout.dedent]
         self._continuation = ids.get(layout.continuation, -1)
         self.free = frozenset([self._indent, self._dedent])
-        terminals = automaton.grammar.terminals
+        places = automaton.grammar.places
+        ignored_in = ignored_by_place(layout, ids, ignored)
+        self._place = [
+            places[symbol] if 0 <= symbol < len(places) else OUTSIDE
+            for symbol in automaton.accessing
+        ]
+        self._ignored_by_state = [ignored_in[place] for place in self._place]
         ends = (1 << self._newline) | (1 << self._dedent)
         self.line_ends = frozenset(
             symbol
             for symbol, last in enumerate(last_sets(automaton.grammar))
             if last and not last & ~ends
         )
-        self._is_inside = [len(ids) <= symbol < len(terminals) for symbol in automaton.accessing]
         self._values: list[Margin | Level] = []
         self._numbers: dict[Margin | Level, int] = {}
 
     def acceptable(self, stacks: Stacks) -> frozenset[int]:
         """The terminals that may come next, ignored ones included."""
         if stacks.acceptable is None:
-            found = super().acceptable(stacks) - {self._indent, self._dedent}
-            if any(self._is_inside[state] for state, _ in stacks.edges):
-                found |= {self._newline}
-            stacks.acceptable = found
+            stacks.acceptable = super().acceptable(stacks) - {self._indent, self._dedent}
         return stacks.acceptable
+
+    def _ignored_on(self, state: int) -> frozenset[int]:
+        return self._ignored_by_state[state]
 
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
         """Margined stacks, `added` further into the line-end lexeme."""
@@ -197,8 +211,8 @@ class IndentationParser(Parser):
         """The stacks inside brackets, and those outside after a line end."""
         if stacks is self.underflow:
             raise StackUnderflow
-        inside = self.intern(edge for edge in stacks.edges if self._is_inside[edge[0]])
-        outside = self.intern(edge for edge in stacks.edges if not self._is_inside[edge[0]])
+        inside = self.intern(e for e in stacks.edges if self._place[e[0]] == BRACKETS)
+        outside = self.intern(e for e in stacks.edges if self._place[e[0]] == OUTSIDE)
         return inside, self._shift(outside, self._newline)
 
     def _follow_indentation(self, stacks: Stacks, margin: Margin) -> Stacks:

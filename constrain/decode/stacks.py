@@ -174,7 +174,8 @@ class Parser:
         if stacks.acceptable is None:
             shift = self.automaton.shift
             found = {t for state in self.closure(stacks) for t in shift[state]}
-            stacks.acceptable = self.ignored.union(found) if stacks.edges else frozenset()
+            found.update(*(self._ignored_on(state) for state, _ in stacks.edges))
+            stacks.acceptable = frozenset(found)
         return stacks.acceptable
 
     def advance(self, stacks: Stacks, terminals: tuple[int, ...]) -> Stacks:
@@ -206,7 +207,14 @@ class Parser:
     def _take(self, stacks: Stacks, terminal: int) -> Stacks:
         """The stacks after one lexeme of `terminal`."""
         shifted = self._shift(stacks, terminal)
-        return self.union(stacks, shifted) if terminal in self.ignored else shifted
+        kept = [edge for edge in stacks.edges if terminal in self._ignored_on(edge[0])]
+        if len(kept) == len(stacks.edges):
+            return self.union(stacks, shifted)
+        return self.union(self.intern(kept), shifted)
+
+    def _ignored_on(self, state: int) -> frozenset[int]:
+        """The terminals that are ignored where `state` is on top."""
+        return self.ignored
 
     def _shift(self, stacks: Stacks, terminal: int) -> Stacks:
         tops: dict[int, list[Edge]] = {}

@@ -4,25 +4,29 @@
     %refuse NUMBER: NUMBER_AND_WORD
     %layout indentation newline=_NEWLINE indent=_INDENT dedent=_DEDENT open=LPAR close=RPAR
     %layout semicolons newline=NEWLINE semicolon=SEMICOLON after=IDENT,RPAR
+    %mode open=STRING_START close=STRING_END ignore=BLANK
 
 `%reserve` takes texts away from a terminal; `%refuse` lets a lexeme not begin what another
 terminal matches, which need be in no rule; `%layout` says what line ends mean (see
-`Indentation` and `Semicolons`). To Lark's parser they are comments.
+`Indentation` and `Semicolons`), and `%mode` adds a `Mode` to indentation. To Lark's parser
+they are comments.
 """
 
 from __future__ import annotations
 
 import ast
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
-from constrain.grammar.rules import LINE_END, NEVER, Indentation, Layout, Semicolons
+from constrain.grammar.rules import LINE_END, NEVER, Indentation, Layout, Mode, Semicolons
 
-_DIRECTIVE = re.compile(r"^%(?:reserve|refuse|layout)\b.*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%(?:reserve|refuse|layout|mode)\b.*$", re.MULTILINE)
 _REFUSE = re.compile(r"%refuse\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:\s*(?P<other>[_A-Z][_A-Z0-9]*)\s*")
 _RESERVE = re.compile(r'%reserve\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:(?P<words>(?:\s*"[^"\n]*"i?)+)\s*')
 _WORD = re.compile(r'(?P<text>"[^"\n]*")(?P<flag>i?)')
 _LAYOUT = re.compile(r"%layout\s+(?P<kind>\w+)(?P<options>(?:\s+[a-z]+=[\w,]+)*)\s*")
+_MODE = re.compile(r"%mode(?P<options>(?:\s+[a-z]+=[\w,]+)*)\s*")
+_MODE_KEYS = {"open", "switch", "close", "ignore"}
 _KEYS = {
     "indentation": {"newline", "indent", "dedent", "open", "close", "continuation"},
     "semicolons": {"newline", "semicolon", "after"},
@@ -99,6 +103,7 @@ def read_directives(text: str) -> Directives:
     reserved: list[Reserved] = []
     refused: list[Refused] = []
     layout: Layout | None = None
+    modes: list[Mode] = []
     position = 0
     for found in _DIRECTIVE.finditer(text):
         if found.group().startswith("%reserve"):
@@ -107,9 +112,16 @@ def read_directives(text: str) -> Directives:
         if found.group().startswith("%refuse"):
             refused.append(_read_refuse(found.group(), found.start()))
             continue
+        if found.group().startswith("%mode"):
+            modes.append(_read_mode(found.group(), found.start()))
+            continue
         if layout is not None:
             raise DirectiveError("a grammar has one %layout; leave this one out", found.start())
         layout, position = _read_layout(found.group(), found.start()), found.start()
+    if modes:
+        if not isinstance(layout, Indentation):
+            raise DirectiveError("a %mode belongs to `%layout indentation`; add one", position)
+        layout = replace(layout, modes=tuple(modes))
     return Directives(tuple(reserved), tuple(refused), layout, position)
 
 
@@ -136,15 +148,30 @@ def _read_refuse(line: str, position: int) -> Refused:
     return Refused(found["name"], found["other"], position)
 
 
+def _read_mode(line: str, position: int) -> Mode:
+    found = _MODE.fullmatch(line)
+    options = _options(found["options"]) if found else None
+    if not options or not set(options) <= _MODE_KEYS:
+        problem = f"a %mode is written `%mode key=TERMINAL,OTHER ...`, of {', '.join(_MODE_KEYS)}"
+        raise DirectiveError(problem, position)
+    return Mode(*(options.get(key, ()) for key in ("open", "switch", "close", "ignore")))
+
+
+def _options(text: str) -> dict[str, tuple[str, ...]] | None:
+    """Keys and their names; None if a key is there twice."""
+    pairs = [option.split("=") for option in text.split()]
+    options = {key: tuple(names.split(",")) for key, names in pairs}
+    return options if len(options) == len(pairs) else None
+
+
 def _read_layout(line: str, position: int) -> Layout:
     found = _LAYOUT.fullmatch(line)
     if found is None or found["kind"] not in _KEYS:
         problem = f"a %layout is written `%layout {' | '.join(_KEYS)} key=TERMINAL,OTHER ...`"
         raise DirectiveError(problem, position)
-    pairs = [option.split("=") for option in found["options"].split()]
-    options = {key: tuple(names.split(",")) for key, names in pairs}
+    options = _options(found["options"])
     keys = _KEYS[found["kind"]]
-    if len(options) < len(pairs) or not keys - _OPTIONAL <= set(options) <= keys:
+    if options is None or not keys - _OPTIONAL <= set(options) <= keys:
         problem = f"the layout {found['kind']} takes {', '.join(sorted(keys))}, each once"
         raise DirectiveError(problem, position)
     if found["kind"] == "semicolons":

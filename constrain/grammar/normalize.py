@@ -26,8 +26,9 @@ class NormalGrammar:
 
     Attributes:
         terminals: names by id. All terminals of the source grammar, in its order; then,
-            under indentation, their twins that leave the text inside brackets.
+            under indentation, their twins that leave the text inside brackets or a mode.
         lexed: the terminal of the source grammar that each is.
+        places: where the text is behind each: `OUTSIDE`, in `BRACKETS`, or in a mode.
         nonterminals: names, by id − T. Index 0 is the start symbol.
         productions: (lhs, rhs) pairs; rhs is never empty and never equals (lhs,).
         accepts_empty: the empty sentence belongs to the grammar.
@@ -38,6 +39,7 @@ class NormalGrammar:
     productions: tuple[tuple[int, tuple[int, ...]], ...]
     accepts_empty: bool
     lexed: tuple[int, ...]
+    places: tuple[int, ...]
 
     @property
     def start(self) -> int:
@@ -63,13 +65,13 @@ def normalize(grammar: Grammar, empty_terminals: Collection[str] = ()) -> Normal
     """
     terminals = grammar.terminal_names
     productions = list(dict.fromkeys(grammar.productions))
-    twins: dict[str, str] = {}
+    twins: Twins = {}
     if isinstance(grammar.layout, Indentation):
         virtual = {grammar.layout.indent, grammar.layout.dedent}
         empty_terminals = set(empty_terminals) - virtual
         productions, twins = part_by_brackets(grammar, productions)
         terminals |= set(twins)
-        empty_terminals |= {twin for twin, of in twins.items() if of in empty_terminals}
+        empty_terminals |= {twin for twin, (of, _) in twins.items() if of in empty_terminals}
     productions = drop_unproductive(productions, terminals - set(empty_terminals))
     if grammar.start not in {p.lhs for p in productions}:
         raise EmptyLanguageError(
@@ -164,60 +166,96 @@ def drop_epsilon(productions: Iterable[Production], nullable: set[str]) -> Itera
                 yield Production(production.lhs, variant)
 
 
+OUTSIDE, BRACKETS, FIRST_MODE = 0, 1, 2
+"""Where a text stands: outside, inside brackets, in one of the layout's modes."""
+
+Twins = dict[str, tuple[str, int]]
+
+
 def part_by_brackets(
     grammar: Grammar, productions: Iterable[Production]
-) -> tuple[list[Production], dict[str, str]]:
-    """Give each symbol a twin for use inside brackets.
+) -> tuple[list[Production], Twins]:
+    """Give each symbol a twin for use inside brackets, and one for each mode.
 
-    A terminal's twin stands where the text behind it is inside: so an opening bracket is
+    A terminal's twin stands where the text *behind* it is inside: so an opening bracket is
     always a twin, and a closing one if its pair is itself inside another.
 
     Returns:
-        The productions, and the terminals' twins with what each is a twin of.
+        The productions, and the terminals' twins with what each is a twin of, and where.
 
     Raises:
         GrammarError: a production has a bracket without its partner.
     """
-    layout = grammar.layout
-    assert isinstance(layout, Indentation)
-    steps = dict.fromkeys(layout.opening, 1) | dict.fromkeys(layout.closing, -1)
+    assert isinstance(grammar.layout, Indentation)
+    steps = _Steps(grammar.layout)
     by_lhs: dict[str, list[Production]] = {}
     for production in productions:
         by_lhs.setdefault(production.lhs, []).append(production)
     found: list[Production] = []
-    twins: dict[str, str] = {}
-    todo = [(grammar.start, False)]
+    twins: Twins = {}
+    todo = [(grammar.start, OUTSIDE)]
     seen = set(todo)
-    for lhs, is_inside in todo:
+    for lhs, place in todo:
         for production in by_lhs[lhs]:
-            depth = int(is_inside)
             rhs = []
-            for symbol in production.rhs:
-                depth += steps.get(symbol, 0)
-                if depth < is_inside:
-                    break
-                rhs.append(_twin(symbol) if depth else symbol)
-                if symbol in by_lhs and (symbol, depth > 0) not in seen:
-                    seen.add((symbol, depth > 0))
-                    todo.append((symbol, depth > 0))
-                elif depth and symbol not in by_lhs:
-                    twins[rhs[-1]] = symbol
-            if depth != is_inside:
-                raise GrammarError(
-                    f"`{production}` opens a bracket that it does not close, or the reverse; "
-                    f"the layout needs both in one alternative"
-                )
-            found.append(Production(_twin(lhs) if is_inside else lhs, tuple(rhs)))
+            for symbol, behind in zip(production.rhs, steps.places(production, place), strict=True):
+                rhs.append(_twin(symbol, behind))
+                if symbol not in by_lhs:
+                    if behind != OUTSIDE:
+                        twins[rhs[-1]] = (symbol, behind)
+                elif (symbol, behind) not in seen:
+                    seen.add((symbol, behind))
+                    todo.append((symbol, behind))
+            found.append(Production(_twin(lhs, place), tuple(rhs)))
     return found, twins
 
 
-def _twin(symbol: str) -> str:
-    return f"{symbol} in brackets"
+class _Steps:
+    """What brackets and modes do to the place of a text."""
+
+    def __init__(self, layout: Indentation) -> None:
+        self._brackets = set(layout.opening)
+        self._closing = set(layout.closing)
+        self._opening: dict[str, int] = {}
+        self._switching: dict[str, int] = {}
+        for number, mode in enumerate(layout.modes, FIRST_MODE):
+            self._closing.update(mode.closing)
+            self._opening.update(dict.fromkeys(mode.opening, number))
+            self._switching.update(dict.fromkeys(mode.switching, number))
+
+    def places(self, production: Production, place: int) -> list[int]:
+        """The place behind each symbol of a production that begins in `place`."""
+        stack = [place]
+        found = []
+        for symbol in production.rhs:
+            if symbol in self._closing:
+                stack.pop()
+            elif symbol in self._switching:
+                stack[-1] = self._switching[symbol]
+            if not stack:
+                break
+            if symbol in self._brackets:
+                stack.append(stack[-1] or BRACKETS)
+            elif symbol in self._opening:
+                stack.append(self._opening[symbol])
+            found.append(stack[-1])
+        if stack != [place]:
+            raise GrammarError(
+                f"`{production}` opens a bracket that it does not close, or the reverse; "
+                f"the layout needs both in one alternative"
+            )
+        return found
+
+
+def _twin(symbol: str, place: int) -> str:
+    if place == OUTSIDE:
+        return symbol
+    return f"{symbol} in brackets" if place == BRACKETS else f"{symbol} in mode {place}"
 
 
 def _number(
     grammar: Grammar,
-    twins: dict[str, str],
+    twins: Twins,
     productions: list[Production],
     *,
     accepts_empty: bool,
@@ -236,5 +274,6 @@ def _number(
         nonterminals=nonterminals,
         productions=tuple((ids[p.lhs], tuple(ids[s] for s in p.rhs)) for p in productions),
         accepts_empty=accepts_empty,
-        lexed=(*range(len(names)), *(names.index(name) for name in twins.values())),
+        lexed=(*range(len(names)), *(names.index(name) for name, _ in twins.values())),
+        places=(*[OUTSIDE] * len(names), *(place for _, place in twins.values())),
     )

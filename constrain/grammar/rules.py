@@ -56,6 +56,23 @@ class Production:
 
 
 @dataclass(frozen=True)
+class Mode:
+    """Another set of ignored terminals, between two terminals; names.
+
+    Attributes:
+        opening: begin it.
+        switching: turn the innermost mode into this one.
+        closing: end the innermost mode or bracket.
+        ignore: what is ignored in it. Line ends are not, nor is anything else.
+    """
+
+    opening: tuple[str, ...] = ()
+    switching: tuple[str, ...] = ()
+    closing: tuple[str, ...] = ()
+    ignore: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
 class Indentation:
     r"""Layout by indentation, as in Python; names of terminals.
 
@@ -67,9 +84,11 @@ class Indentation:
         indent: comes behind a `newline` after which the indentation is deeper than before.
         dedent: comes once for each block that a `newline` ends. At the end of the text
             all blocks end.
-        opening: brackets, between which and the `closing` ones line ends are ignored.
+        opening: brackets, between which and the `closing` ones line ends are ignored; inside
+            a mode they change nothing.
         closing: see `opening`.
         continuation: an ignored terminal, a line end that ends no line. No text ends with it.
+        modes: for what is written inside strings.
     """
 
     newline: str
@@ -78,6 +97,7 @@ class Indentation:
     opening: tuple[str, ...] = ()
     closing: tuple[str, ...] = ()
     continuation: str = ""
+    modes: tuple[Mode, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -205,9 +225,10 @@ class Grammar:
     @property
     def layout_names(self) -> tuple[str, ...]:
         """The terminals that the layout speaks of."""
-        fields = asdict(self.layout).values() if self.layout else ()
-        names = [[part] if isinstance(part, str) else list(part) for part in fields]
-        return tuple(name for part in names for name in part if name)
+        layouts = [self.layout, *getattr(self.layout, "modes", ())] if self.layout else []
+        parts = [value for layout in layouts for value in vars(layout).values()]
+        names = [[part] if isinstance(part, str) else list(part) for part in parts]
+        return tuple(name for part in names for name in part if isinstance(name, str) and name)
 
     @property
     def fingerprint(self) -> str:
