@@ -200,7 +200,15 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
         for i, terminal in enumerate(grammar.terminals)
         if terminal.refused
     }
-    table = join_terminals(dfas, refusals, apart=b" \t\f\r\n\\#" if has_margin else b"")
+    reserved = {
+        i: compile_pattern(terminal.reserved, in_context=in_context)
+        for i, terminal in enumerate(grammar.terminals)
+        if terminal.reserved
+    }
+    guards = [names[name] for name in grammar.guards]
+    table = join_terminals(
+        dfas, refusals, reserved, guards, apart=b" \t\f\r\n\\#" if has_margin else b""
+    )
     lexer = Lexer(grammar, table)
     rows: dict[int, LexerRow] = {}
     if content is not None:

@@ -327,7 +327,7 @@ def test_usage_errors(arguments: list[str], run: Run) -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["--grammar", "jsno"], "the names are: calc, json"),
+        (["--grammar", "jsno"], "the names are: calc, go"),
         (["--regex", "(a"], "(a\n  ^"),
         (["--regex", r"(a)\1"], r"(a)\1"),
         (["--grammar", "bad.lark"], "line 2, column"),

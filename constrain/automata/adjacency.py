@@ -193,6 +193,9 @@ class Adjacency:
             if other != terminal:
                 found |= self._alive_beside(terminal, int(table.start[other]))
             found |= self._alive_beside(terminal, int(table.refusal[other]))
+            found |= self._alive_beside(terminal, int(table.reserved[other]))
+        for _, start in table.guards:
+            found |= self._alive_beside(terminal, start)
         return found
 
     def _alive_beside(self, terminal: int, start: int) -> set[int]:

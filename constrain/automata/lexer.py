@@ -52,6 +52,10 @@ class TerminalTable:
         start: int32[T]; DEAD where the terminal's language is empty.
         refusal: int32[T], the start of what a lexeme of the terminal must not begin; DEAD
             where there is none. Its states have owners from T on.
+        reserved: int32[T], the start of texts of which a lexeme of the terminal must be no
+            proper beginning; DEAD where there are none. Owners from T + `n_refusals` on.
+        guards: (terminal, start) of what no lexeme at all must begin; owners as `reserved`.
+        n_refusals: terminals with a refusal.
         has_next: bool[G], some byte leads on.
     """
 
@@ -61,12 +65,17 @@ class TerminalTable:
     owner: NDArray[np.int32]
     start: NDArray[np.int32]
     refusal: NDArray[np.int32]
+    reserved: NDArray[np.int32]
+    guards: tuple[tuple[int, int], ...]
+    n_refusals: int
     has_next: NDArray[np.bool_]
 
 
 def join_terminals(
     dfas: Sequence[ByteDFA],
     refusals: Mapping[int, ByteDFA] | None = None,
+    reserved: Mapping[int, ByteDFA] | None = None,
+    guards: Sequence[int] = (),
     apart: bytes = b"",
 ) -> TerminalTable:
     """Put the DFAs of all terminals into one table.
@@ -74,11 +83,13 @@ def join_terminals(
     Args:
         dfas: one per terminal, in the grammar's order.
         refusals: by terminal, what its lexemes must not begin.
+        reserved: by terminal, texts of which its lexemes must be no proper beginnings.
+        guards: terminals that no lexeme must be a proper beginning of.
         apart: bytes that get a class each, though no terminal may tell them apart.
     """
     n_terminals = len(dfas)
-    refusals = refusals or {}
-    dfas = [*dfas, *refusals.values()]
+    refusals, reserved = refusals or {}, reserved or {}
+    dfas = [*dfas, *refusals.values(), *reserved.values(), *(dfas[guard] for guard in guards)]
     singles = [np.arange(256) == byte for byte in apart]
     columns = np.stack(
         [np.zeros(256, np.uint8), *singles, *(dfa.byte_class for dfa in dfas)], dtype=np.uint8
@@ -98,15 +109,20 @@ def join_terminals(
         start[terminal] = 1 + offset if _accepts_something(dfa) else DEAD
         offset += len(local)
     table = np.concatenate(blocks)
-    refusal = np.zeros(n_terminals, np.int32)
-    refusal[list(refusals)] = start[n_terminals:]
+    places = np.cumsum([n_terminals, len(refusals), len(reserved)]).tolist()
+    refusal_start, reserved_start = np.zeros((2, n_terminals), np.int32)
+    refusal_start[list(refusals)] = start[places[0] : places[1]]
+    reserved_start[list(reserved)] = start[places[1] : places[2]]
     return TerminalTable(
         next=table,
         byte_class=byte_class.astype(np.uint8),
         accepting=np.concatenate(accepting),
         owner=np.concatenate(owner),
         start=start[:n_terminals],
-        refusal=refusal,
+        refusal=refusal_start,
+        reserved=reserved_start,
+        guards=tuple(zip(guards, start[places[2] :].tolist(), strict=True)),
+        n_refusals=len(refusals),
         has_next=(table != DEAD).any(axis=1),
     )
 
@@ -162,7 +178,10 @@ class Lexer:
         state = self._starts.get(key)
         if state is None:
             wanted = sorted(terminals)
-            starts = [*self.table.start[wanted], *self.table.refusal[wanted]]
+            table = self.table
+            starts = [*table.start[wanted], *table.refusal[wanted], *table.reserved[wanted]]
+            if wanted:
+                starts += [start for guard, start in table.guards if guard not in terminals]
             state = self.intern(tuple(int(s) for s in sorted(starts) if s != DEAD), shadow)
             self.expand(state)
             self._starts[key] = state
@@ -268,8 +287,13 @@ class Lexer:
 
     def _winners(self, live: Members) -> tuple[int, ...]:
         terminals = [int(self.table.owner[s]) for s in live if self.table.accepting[s]]
-        if not terminals or max(terminals) >= len(self.table.start):
-            return ()  # nothing, or what is refused
+        n_terminals = len(self._ranks)
+        n_known = n_terminals + self.table.n_refusals
+        if any(n_terminals <= terminal < n_known for terminal in terminals):
+            return ()  # what is refused
+        terminals = [terminal for terminal in terminals if terminal < n_terminals]
+        if not terminals:
+            return ()
         best = max(self._ranks[t] for t in terminals)
         return tuple(sorted(t for t in terminals if self._ranks[t] == best))
 

@@ -2,14 +2,15 @@
 
     %reserve NAME: "if" "else" "select"i
     %refuse NUMBER: NUMBER_AND_WORD
+    %guard NAME ARROW
     %layout indentation newline=_NEWLINE indent=_INDENT dedent=_DEDENT open=LPAR close=RPAR
     %layout semicolons newline=NEWLINE semicolon=SEMICOLON after=IDENT,RPAR
     %mode open=STRING_START close=STRING_END ignore=BLANK
 
 `%reserve` takes texts away from a terminal; `%refuse` lets a lexeme not begin what another
-terminal matches, which need be in no rule; `%layout` says what line ends mean (see
-`Indentation` and `Semicolons`), and `%mode` adds a `Mode` to indentation. To Lark's parser
-they are comments.
+terminal matches, which need be in no rule; `%guard` does so for all lexemes, as far as the
+guard is longer; `%layout` says what line ends mean (see `Indentation` and `Semicolons`), and
+`%mode` adds a `Mode` to indentation. To Lark's parser they are comments.
 """
 
 from __future__ import annotations
@@ -20,11 +21,12 @@ from dataclasses import dataclass, replace
 
 from constrain.grammar.rules import LINE_END, NEVER, Indentation, Layout, Mode, Semicolons
 
-_DIRECTIVE = re.compile(r"^%(?:reserve|refuse|layout|mode)\b.*$", re.MULTILINE)
+_DIRECTIVE = re.compile(r"^%(?:reserve|refuse|guard|layout|mode)\b.*$", re.MULTILINE)
 _REFUSE = re.compile(r"%refuse\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:\s*(?P<other>[_A-Z][_A-Z0-9]*)\s*")
 _RESERVE = re.compile(r'%reserve\s+(?P<name>[_A-Z][_A-Z0-9]*)\s*:(?P<words>(?:\s*"[^"\n]*"i?)+)\s*')
 _WORD = re.compile(r'(?P<text>"[^"\n]*")(?P<flag>i?)')
 _LAYOUT = re.compile(r"%layout\s+(?P<kind>\w+)(?P<options>(?:\s+[a-z]+=[\w,]+)*)\s*")
+_GUARD = re.compile(r"%guard(?P<names>(?:\s+[_A-Z][_A-Z0-9]*)+)\s*")
 _MODE = re.compile(r"%mode(?P<options>(?:\s+[a-z]+=[\w,]+)*)\s*")
 _MODE_KEYS = {"open", "switch", "close", "ignore"}
 _KEYS = {
@@ -63,11 +65,13 @@ class Directives:
     """All directives of one grammar text.
 
     Attributes:
+        guards: the terminals named by `%guard`.
         position: of the `%layout`, in the text.
     """
 
     reserved: tuple[Reserved, ...] = ()
     refused: tuple[Refused, ...] = ()
+    guards: tuple[str, ...] = ()
     layout: Layout | None = None
     position: int = 0
 
@@ -102,6 +106,7 @@ def read_directives(text: str) -> Directives:
     """
     reserved: list[Reserved] = []
     refused: list[Refused] = []
+    guards: list[str] = []
     layout: Layout | None = None
     modes: list[Mode] = []
     position = 0
@@ -111,6 +116,9 @@ def read_directives(text: str) -> Directives:
             continue
         if found.group().startswith("%refuse"):
             refused.append(_read_refuse(found.group(), found.start()))
+            continue
+        if found.group().startswith("%guard"):
+            guards += _read_guard(found.group(), found.start())
             continue
         if found.group().startswith("%mode"):
             modes.append(_read_mode(found.group(), found.start()))
@@ -122,7 +130,7 @@ def read_directives(text: str) -> Directives:
         if not isinstance(layout, Indentation):
             raise DirectiveError("a %mode belongs to `%layout indentation`; add one", position)
         layout = replace(layout, modes=tuple(modes))
-    return Directives(tuple(reserved), tuple(refused), layout, position)
+    return Directives(tuple(reserved), tuple(refused), tuple(guards), layout, position)
 
 
 def _read_reserve(line: str, position: int) -> list[Reserved]:
@@ -146,6 +154,13 @@ def _read_refuse(line: str, position: int) -> Refused:
     if found is None:
         raise DirectiveError("a %refuse is written `%refuse NAME: OTHER`", position)
     return Refused(found["name"], found["other"], position)
+
+
+def _read_guard(line: str, position: int) -> list[str]:
+    found = _GUARD.fullmatch(line)
+    if found is None:
+        raise DirectiveError("a %guard is written `%guard NAME OTHER ...`", position)
+    return found["names"].split()
 
 
 def _read_mode(line: str, position: int) -> Mode:

@@ -58,12 +58,13 @@ def _write_grammar(module: Module, start: str, lexing: Lexing, ties: Ties, name:
         ignore=ignored,
         lexing=lexing,
         ties=ties,
+        guards=module.directives.guards,
         layout=module.directives.layout,
         name=name,
     )
-    for terminal in grammar.layout_names:
+    for terminal in (*grammar.layout_names, *grammar.guards):
         if not writer.use(terminal):
-            problem = f"the layout names {terminal!r}, which is no terminal; define it"
+            problem = f"a directive names {terminal!r}, which is no terminal; define it"
             at = module.directives.position
             raise module.source.error(UndefinedSymbolError, problem, at)
     terminals = _without_refused(module, writer, _without_reserved(module, writer.terminals))

@@ -30,7 +30,8 @@ class Terminal:
         priority: the higher wins a tie of equally long matches.
         is_literal: a fixed string, which wins a tie against a pattern.
         reserved: a pattern of texts that it does not match though `pattern` does, such as
-            a language's keywords; empty if there is none.
+            a language's keywords; nor is a beginning of one a lexeme of it. Empty if there
+            is none.
         refused: a pattern; where it matches from the beginning of a lexeme, that is no
             lexeme of this terminal nor of any other, such as a number that runs into a
             word. Empty if there is none.
@@ -142,6 +143,8 @@ class Grammar:
         ignore: terminals that may stand between any two lexemes, and at both ends.
         lexing: "longest": a lexeme ends where no longer match is possible;
             "any": it may end wherever its terminal accepts.
+        guards: terminals that lexemes must not be the beginning of, though the parser could
+            not use them: where one matches more than the lexeme, the lexeme is none.
         ties: among equally long matches, "priority" keeps the terminals of the highest
             priority, literals before patterns; "all" keeps every one.
         layout: what line ends and indentation mean; None: no more than the terminals say.
@@ -154,6 +157,7 @@ class Grammar:
     ignore: tuple[str, ...] = ()
     lexing: Lexing = "longest"
     ties: Ties = "priority"
+    guards: tuple[str, ...] = ()
     layout: Layout | None = None
     name: str = field(default="grammar", compare=False)
 
@@ -239,7 +243,7 @@ class Grammar:
                 for t in self.terminals
             ],
             [[p.lhs, *p.rhs] for p in self.productions],
-            [self.start, list(self.ignore), self.lexing, self.ties],
+            [self.start, list(self.ignore), self.lexing, self.ties, list(self.guards)],
             [type(self.layout).__name__, asdict(self.layout)] if self.layout else [],
         ]
         return hashlib.sha256(json.dumps(content).encode()).hexdigest()
@@ -258,10 +262,10 @@ class Grammar:
                     raise UndefinedSymbolError(
                         f"{symbol!r} is used in `{production}` and not defined; define it"
                     )
-        for name in (*self.ignore, *self.layout_names):
+        for name in (*self.ignore, *self.guards, *self.layout_names):
             if name not in self.terminal_names:
                 raise UndefinedSymbolError(
-                    f"{name!r} is ignored or of the layout, and is no terminal; define it"
+                    f"{name!r} is ignored, a guard or of the layout, and no terminal; define it"
                 )
         if self.start not in {p.lhs for p in self.productions}:
             raise EmptyLanguageError(f"the start rule {self.start!r} has no production")

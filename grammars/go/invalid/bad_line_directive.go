@@ -1,0 +1,3 @@
+package p
+
+//line file.go:0

@@ -1,0 +1,6 @@
+package p
+
+const (
+	a = 1
+	b int
+)

@@ -1,0 +1,3 @@
+package p
+
+type A [a[0]]int

@@ -1,0 +1,3 @@
+package p
+
+func (t T) m[P any]() {}

@@ -1,0 +1,3 @@
+package p
+
+var if = 1

@@ -1,0 +1,12 @@
+package p
+
+func f() {
+L:
+	for {
+		break L
+		continue L
+	}
+	goto L
+M: N: ;
+	if x { O: }
+}

@@ -1,0 +1,5 @@
+package p;
+
+import "a"; import "b"
+
+func f() { ; ;; a(); b(); }; var x = 1;

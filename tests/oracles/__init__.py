@@ -1,0 +1,1 @@
+"""Other programs that judge texts of a language."""
