@@ -30,9 +30,15 @@ from constrain.errors import (
     UnspellableError,
     ViabilityLimitError,
 )
-from constrain.grammar.normalize import NormalGrammar, normalize
+from constrain.grammar.normalize import BRACKETS, OUTSIDE, NormalGrammar, normalize
 from constrain.grammar.rules import Grammar, Indentation, Terminal
-from constrain.grammar.sets import follow_terminals
+from constrain.grammar.sets import (
+    as_lexed,
+    bits,
+    first_sets,
+    follow_symbols,
+    follow_terminals,
+)
 from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
 from constrain.masks.trie import build_trie
@@ -222,6 +228,7 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
         used,
         vocabulary.single_bytes,
         _ignored_behind(grammar, normal, names, ignored),
+        _together(grammar, normal, names, ignored),
     )
     machine = Machine(lexer, make_parser(grammar, build_lr0(normal), ignored))
     completer = Completer(machine, vocabulary, adjacency.spellable)
@@ -255,8 +262,14 @@ def _neighbours(
         newlines = {ids[name] for name in grammar.layout.newlines}
     line_end = sum(1 << terminal for terminal in newlines)
     others = sum(1 << terminal for terminal in used - newlines)
+    if isinstance(grammar.layout, Indentation):
+        pairs = zip(normal.lexed, normal.places, strict=True)
+        anywhere = {terminal for terminal, place in pairs if place == BRACKETS}
+    else:
+        anywhere = set(range(n_terminals))
     return used | newlines, [
-        others if t in newlines else (follow[t] & others) | line_end for t in range(n_terminals)
+        others if t in newlines else follow[t] & (others | line_end) | line_end * (t in anywhere)
+        for t in range(n_terminals)
     ]
 
 
@@ -272,6 +285,30 @@ def _ignored_behind(
     for symbol in sorted(stand):
         terminal, here = normal.lexed[symbol], by_place[normal.places[symbol]]
         found[terminal] = found.get(terminal, here) & here
+    return found
+
+
+def _together(
+    grammar: Grammar, normal: NormalGrammar, ids: dict[str, int], ignored: frozenset[int]
+) -> dict[int, int]:
+    """Per terminal, those that may be candidates together with it, as bits.
+
+    Candidates may all follow the lexeme before, or begin a text, or are ignored there.
+    """
+    places = [ignored]
+    always = 0
+    if isinstance(grammar.layout, Indentation):
+        places = ignored_by_place(grammar.layout, ids, ignored)
+    elif grammar.layout is not None:
+        always = sum(1 << ids[name] for name in grammar.layout.newlines)
+    skipped = [always | sum(1 << t for t in members) for members in places]
+    groups = {as_lexed(normal, first_sets(normal)[normal.start]) | skipped[OUTSIDE]}
+    for members, place in zip(follow_symbols(normal), normal.places, strict=True):
+        groups.add(members | skipped[place])
+    found: dict[int, int] = {}
+    for group in groups:
+        for terminal in bits(group):
+            found[terminal] = found.get(terminal, 0) | group
     return found
 
 

@@ -40,6 +40,10 @@ class Adjacency:
             u == t where t is not ownable; None if the proof holds.
         spellable: bool[C], byte classes of which some byte is a token by itself.
         entry_bytes: per terminal, bool[C] of its entries.
+
+    Args of the constructor that may be left out: `ignored_behind`, per terminal the ignored
+    ones that may stand behind it wherever it stands; `together`, per terminal those that may
+    be candidates where it is, as bits. Without them, all.
     """
 
     def __init__(
@@ -50,6 +54,7 @@ class Adjacency:
         used: Iterable[int],
         spellable_bytes: NDArray[np.bool_],
         ignored_behind: Mapping[int, frozenset[int]] | None = None,
+        together: Mapping[int, int] | None = None,
     ) -> None:
         self._lexer = lexer
         table = lexer.table
@@ -58,6 +63,7 @@ class Adjacency:
         self._sure = np.zeros(0, np.bool_)
         self.used = sorted({*used, *ignored})
         self._ignored_behind = ignored_behind or {}
+        self._together = together or {}
         self._unbeaten: set[int] = set()
         self.entry_bytes = {t: self._entries(t) for t in self.used}
         self.trap = self._find_trap(follow, ignored)
@@ -130,7 +136,8 @@ class Adjacency:
     def _entries(self, terminal: int) -> NDArray[np.bool_]:
         """First byte classes of the spellable strings that `terminal` owns."""
         table = self._lexer.table
-        rivals = self._lexer.beaters(terminal)
+        together = self._together.get(terminal, -1)
+        rivals = [t for t in self._lexer.beaters(terminal) if together >> t & 1]
         start = int(table.start[terminal])
         entries = np.zeros(table.next.shape[1], np.bool_)
         if start == DEAD:
@@ -189,7 +196,10 @@ class Adjacency:
         table = self._lexer.table
         own = np.flatnonzero((table.owner == terminal) & table.accepting & table.has_next)
         found = set(own.tolist())
+        together = self._together.get(terminal, -1)
         for other in self.used:
+            if not together >> other & 1:
+                continue
             if other != terminal:
                 found |= self._alive_beside(terminal, int(table.start[other]))
             found |= self._alive_beside(terminal, int(table.refusal[other]))

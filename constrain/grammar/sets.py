@@ -24,17 +24,27 @@ def last_sets(grammar: NormalGrammar) -> list[int]:
 
 def follow_terminals(grammar: NormalGrammar) -> list[int]:
     """Per terminal as it is lexed, those that may stand directly after it in some sentence."""
+    follow = [0] * (max(grammar.lexed, default=-1) + 1)
+    for terminal, members in zip(grammar.lexed, follow_symbols(grammar), strict=True):
+        follow[terminal] |= members
+    return follow
+
+
+def follow_symbols(grammar: NormalGrammar) -> list[int]:
+    """Per terminal of the automaton, as lexed those that may stand directly after it."""
     first = first_sets(grammar)
     last = last_sets(grammar)
-    n_terminals = len(grammar.terminals)
-    follow = [0] * n_terminals
-    lexed = grammar.lexed
+    follow = [0] * len(grammar.terminals)
     pairs = {pair for _, rhs in grammar.productions for pair in pairwise(rhs)}
     for left, right in sorted(pairs):
         for terminal in bits(last[left]):
-            follow[lexed[terminal]] |= first[right]
-    n_lexed = max(lexed, default=-1) + 1
-    return [sum({1 << lexed[t] for t in bits(members)}) for members in follow[:n_lexed]]
+            follow[terminal] |= first[right]
+    return [as_lexed(grammar, members) for members in follow]
+
+
+def as_lexed(grammar: NormalGrammar, symbols: int) -> int:
+    """Terminals of the automaton, as they are lexed."""
+    return sum({1 << grammar.lexed[symbol] for symbol in bits(symbols)})
 
 
 def bits(members: int) -> Iterator[int]:
