@@ -32,6 +32,8 @@ class Sentences:
         for production in grammar.productions:
             self._by_lhs.setdefault(production.lhs, []).append(production)
         self._height = self._heights()
+        for lhs, productions in self._by_lhs.items():  # those that derive some sentence
+            self._by_lhs[lhs] = [p for p in productions if self._height_of(p) < FAR]
         self._way = self._ways()
         self._dfas = {t.name: terminal_dfa(t, in_context=True) for t in grammar.terminals}
         self.n_used = Counter({p: 0 for lhs in self._way for p in self._by_lhs[lhs]})
@@ -93,6 +95,7 @@ class Sentences:
         return self._random.choice([p for p in soon if self.n_used[p] == least])
 
     def _height_of(self, production: Production) -> int:
+        """How deep the flattest derivation by a production is; `FAR` if there is none."""
         return 1 + max((self._height.get(s, 0) for s in production.rhs), default=0)
 
     def _heights(self) -> dict[str, int]:

@@ -1,0 +1,3 @@
+def f(a, b=1, /, *c, d, **e) -> int:
+    """Adds."""
+    return a + b

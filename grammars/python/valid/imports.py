@@ -1,0 +1,3 @@
+from ... import a
+from .b import (c, d as e,)
+import f.g as h, i

@@ -1,0 +1,10 @@
+if a:
+    # a comment
+
+  # another
+    b
+    if c: d; e
+    else:
+        f
+else: \
+    g

@@ -1,0 +1,4 @@
+try: pass
+except* (A, B) as e: raise C from e
+else: pass
+finally: pass
