@@ -1,0 +1,1 @@
+SELECT a BETWEEN b OR c AND d

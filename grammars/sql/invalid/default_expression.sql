@@ -1,0 +1,1 @@
+CREATE TABLE t (a DEFAULT 1 + 2)

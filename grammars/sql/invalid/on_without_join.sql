@@ -1,0 +1,1 @@
+SELECT * FROM t ON t.x = 1

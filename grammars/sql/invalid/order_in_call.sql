@@ -1,0 +1,1 @@
+SELECT group_concat(x ORDER BY y) FROM t

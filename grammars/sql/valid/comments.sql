@@ -1,0 +1,4 @@
+-- first
+/* a */SELECT/**/1--2
+; -- behind
+/* left open

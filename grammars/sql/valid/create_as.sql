@@ -1,0 +1,1 @@
+CREATE TEMP TABLE copy AS SELECT * FROM orders;

@@ -1,0 +1,1 @@
+create table pairs (k text primary key, v any) strict, without rowid

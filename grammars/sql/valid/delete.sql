@@ -1,0 +1,1 @@
+DELETE FROM log AS l NOT INDEXED WHERE l.day < date('now', '-30 days') ORDER BY day LIMIT 100;

@@ -1,0 +1,4 @@
+INSERT OR IGNORE INTO main.t AS x (a, b) SELECT a, b FROM u WHERE true
+ON CONFLICT (a COLLATE NOCASE) WHERE b > 0 DO UPDATE SET (a, b) = (1, excluded.b) WHERE c
+ON CONFLICT DO NOTHING
+RETURNING *, rowid AS id;

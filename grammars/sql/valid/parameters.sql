@@ -1,0 +1,1 @@
+SELECT ?, ?12, :name, @name, $name::part(suffix), #name

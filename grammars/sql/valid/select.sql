@@ -1,0 +1,7 @@
+SELECT name, count(*) AS n
+FROM users AS u
+WHERE u.age >= 18 AND name LIKE 'A%' ESCAPE '\'
+GROUP BY name
+HAVING n > 1
+ORDER BY n DESC NULLS LAST, name COLLATE NOCASE
+LIMIT 10 OFFSET 20;
