@@ -10,10 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from constrain import Matcher
-from constrain.cli.diagnosis import byte_matcher
 from constrain.errors import GrammarError
 from constrain.grammar.builtin import builtin, builtin_folder, builtin_names
+from tests.matchers import builtin_matcher
 from tests.reference import Reference
 from tests.sentences import texts_of_every_production
 
@@ -27,13 +26,8 @@ def reference(name: str) -> Reference:
     return Reference(builtin(name))
 
 
-@lru_cache
-def matcher(name: str) -> Matcher:
-    return byte_matcher(builtin(name))
-
-
 def is_accepted(name: str, text: bytes) -> bool:
-    fork = matcher(name).fork()
+    fork = builtin_matcher(name).fork()
     return fork.accept_bytes(text) and fork.is_accepting()
 
 

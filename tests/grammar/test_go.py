@@ -10,8 +10,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from constrain.cli.diagnosis import byte_matcher
 from constrain.grammar.builtin import builtin
+from tests.matchers import builtin_matcher
 from tests.oracles import go
 from tests.sentences import texts_of_every_production
 
@@ -25,7 +25,7 @@ needs_go = pytest.mark.skipif(not go.IS_INSTALLED, reason="go is not installed")
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    start = byte_matcher(builtin("go"))
+    start = builtin_matcher("go")
 
     def accepts(text: bytes) -> bool:
         matcher = start.fork()

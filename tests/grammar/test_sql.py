@@ -12,8 +12,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from constrain.cli.diagnosis import byte_matcher
 from constrain.grammar.builtin import builtin
+from tests.matchers import builtin_matcher
 from tests.oracles.sql import Oracle, Verdict, is_of_this_dialect
 from tests.sentences import texts_of_every_production
 
@@ -29,7 +29,7 @@ needs_sqlite = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    start = byte_matcher(builtin("sql"))
+    start = builtin_matcher("sql")
 
     def accepts(text: bytes) -> bool:
         matcher = start.fork()

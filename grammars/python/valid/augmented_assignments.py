@@ -1,0 +1,15 @@
+x += y
+x -= y
+x *= y
+x /= y
+x //= y
+x %= y
+x @= y
+x &= y
+x |= y
+x ^= y
+x <<= y
+x >>= y
+x **= y
+(x) += yield
+x.y -= *a, b

@@ -1,0 +1,9 @@
+if a:
+  if b:
+      c
+  else:
+    d
+
+  e
+else:
+	 f

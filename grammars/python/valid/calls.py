@@ -1,0 +1,7 @@
+f()
+f(a, *b, c, d=1, *e, f=2, **g, h=3, **i,)
+f(x for x in y)
+f(x for x in y)(z)
+f((x for x in y), 1)
+f(a if b else c, lambda: d)
+f(**a or b)

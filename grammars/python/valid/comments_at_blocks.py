@@ -1,0 +1,8 @@
+if a:  # one
+# two
+  # three
+  b  # four
+      # five
+# six
+  c
+# seven

@@ -1,0 +1,8 @@
+'''Module.'''
+def f():
+  '''One.
+
+Two.
+  '''
+class A:
+  r"""\d"""

@@ -1,0 +1,7 @@
+match a:
+    case b:
+        match c:
+            case d:
+                pass
+    case e: pass
+f

@@ -1,0 +1,5 @@
+*a, b
+x = *a,
+print(*a, *b)
+x = *a
+return *a,
