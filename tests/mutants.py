@@ -111,7 +111,7 @@ MUTANTS = (
     Mutant(
         "an ignored lexeme is shifted only, and not skipped",
         Parser._take,
-        "if terminal in self.ignored",
+        "if terminal in self._ignored_on(edge[0])",
         "if False",
     ),
     Mutant(
