@@ -6,7 +6,7 @@ Grammar ─► ByteDFAs ─► Lexer ──► LexerRows ─► Engine ─► Ma
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -31,7 +31,7 @@ from constrain.errors import (
     ViabilityLimitError,
 )
 from constrain.grammar.normalize import BRACKETS, OUTSIDE, NormalGrammar, normalize
-from constrain.grammar.rules import Grammar, Indentation, Terminal
+from constrain.grammar.rules import Grammar, Indentation, Semicolons, Terminal
 from constrain.grammar.sets import (
     as_lexed,
     bits,
@@ -201,16 +201,8 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     names = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
     ignored = frozenset(names[name] for name in grammar.ignore if name not in empty)
     has_margin = isinstance(grammar.layout, Indentation)
-    refusals = {
-        i: compile_pattern(terminal.refused, in_context=in_context)
-        for i, terminal in enumerate(grammar.terminals)
-        if terminal.refused
-    }
-    reserved = {
-        i: compile_pattern(terminal.reserved, in_context=in_context)
-        for i, terminal in enumerate(grammar.terminals)
-        if terminal.reserved
-    }
+    refusals = _compile_all([t.refused for t in grammar.terminals], in_context=in_context)
+    reserved = _compile_all([t.reserved for t in grammar.terminals], in_context=in_context)
     guards = [names[name] for name in grammar.guards]
     table = join_terminals(
         dfas, refusals, reserved, guards, apart=b" \t\f\r\n\\#" if has_margin else b""
@@ -243,6 +235,15 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     return Engine(grammar, vocabulary, machine, masker, completer)
 
 
+def _compile_all(patterns: Sequence[str], *, in_context: bool) -> dict[int, ByteDFA]:
+    """The DFAs of the patterns that are not empty, by their place."""
+    return {
+        i: compile_pattern(pattern, in_context=in_context)
+        for i, pattern in enumerate(patterns)
+        if pattern
+    }
+
+
 def _neighbours(
     grammar: Grammar, normal: NormalGrammar, ids: dict[str, int]
 ) -> tuple[set[int], list[int]]:
@@ -258,15 +259,13 @@ def _neighbours(
     if isinstance(grammar.layout, Indentation):
         newlines = {ids[grammar.layout.newline]}
         used -= {ids[grammar.layout.indent], ids[grammar.layout.dedent]}
-    else:
-        newlines = {ids[name] for name in grammar.layout.newlines}
-    line_end = sum(1 << terminal for terminal in newlines)
-    others = sum(1 << terminal for terminal in used - newlines)
-    if isinstance(grammar.layout, Indentation):
         pairs = zip(normal.lexed, normal.places, strict=True)
         anywhere = {terminal for terminal, place in pairs if place == BRACKETS}
     else:
+        newlines = {ids[name] for name in grammar.layout.newlines}
         anywhere = set(range(n_terminals))
+    line_end = sum(1 << terminal for terminal in newlines)
+    others = sum(1 << terminal for terminal in used - newlines)
     return used | newlines, [
         others if t in newlines else follow[t] & (others | line_end) | line_end * (t in anywhere)
         for t in range(n_terminals)
@@ -277,8 +276,6 @@ def _ignored_behind(
     grammar: Grammar, normal: NormalGrammar, ids: dict[str, int], ignored: frozenset[int]
 ) -> dict[int, frozenset[int]]:
     """Per terminal, what is ignored behind it wherever it stands."""
-    if not isinstance(grammar.layout, Indentation):
-        return {}
     by_place = ignored_by_place(grammar.layout, ids, ignored)
     found: dict[int, frozenset[int]] = {}
     stand = {s for _, rhs in normal.productions for s in rhs if s < len(normal.lexed)}
@@ -295,13 +292,11 @@ def _together(
 
     Candidates may all follow the lexeme before, or begin a text, or are ignored there.
     """
-    places = [ignored]
     always = 0
-    if isinstance(grammar.layout, Indentation):
-        places = ignored_by_place(grammar.layout, ids, ignored)
-    elif grammar.layout is not None:
+    if isinstance(grammar.layout, Semicolons):
         always = sum(1 << ids[name] for name in grammar.layout.newlines)
-    skipped = [always | sum(1 << t for t in members) for members in places]
+    by_place = ignored_by_place(grammar.layout, ids, ignored)
+    skipped = [always | sum(1 << t for t in members) for members in by_place]
     groups = {as_lexed(normal, first_sets(normal)[normal.start]) | skipped[OUTSIDE]}
     for members, place in zip(follow_symbols(normal), normal.places, strict=True):
         groups.add(members | skipped[place])

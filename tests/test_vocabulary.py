@@ -22,6 +22,7 @@ from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
 from constrain.errors import VocabularyError
 from constrain.vocabulary import Vocabulary
+from tests.conftest import TOKENIZERS
 
 # --- small tokenizers made here ------------------------------------------------------------
 
@@ -290,21 +291,6 @@ def test_fingerprints_differ_with_every_part_of_the_contents() -> None:
 
 # --- real tokenizers -----------------------------------------------------------------------
 
-NAMES = [
-    "cl100k_base",
-    "deepseek-coder",
-    "deepseek-v4",
-    "gemma2",
-    "gpt2",
-    "llama2",
-    "llama3",
-    "mistral-v1",
-    "o200k_base",
-    "qwen2.5-coder",
-    "starcoder2",
-    "tekken-nemo",
-]
-
 # Added tokens of deepseek-coder that stand for the bytes its vocabulary lacks. Its encoder
 # finds them in these characters' own text, and its decoder writes one byte for each.
 DEEPSEEK_BYTES = "ÀÁõö÷øùúûüýþÿ"
@@ -343,7 +329,7 @@ def load(folder: Path) -> Loaded:
 
 def for_each_tokenizer(test: Callable[..., None]) -> Callable[..., None]:
     # The scope groups the tests by tokenizer: one is in memory at a time.
-    parametrize = pytest.mark.parametrize("name", NAMES, scope="module")
+    parametrize = pytest.mark.parametrize("name", TOKENIZERS, scope="module")
     marked: Callable[..., None] = pytest.mark.tokenizers(parametrize(test))
     return marked
 

@@ -369,7 +369,7 @@ class Completer:
                 target = row[byte_class]
                 if target == DEAD:
                     continue
-                after = (machine.measured(stacks, target, byte[0]), target)
+                after = (machine.measured(stacks, target, byte), target)
                 if after not in found:
                     found.add(after)
                     yield byte, after

@@ -21,7 +21,7 @@ from constrain.automata.lr0 import LRAutomaton
 from constrain.automata.margin import Margin, moved
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
 from constrain.grammar.normalize import BRACKETS, OUTSIDE
-from constrain.grammar.rules import Grammar, Indentation, Semicolons
+from constrain.grammar.rules import Grammar, Indentation, Layout, Semicolons
 from constrain.grammar.sets import last_sets
 
 MAX_LEVELS = 100
@@ -39,9 +39,11 @@ def make_parser(grammar: Grammar, automaton: LRAutomaton, ignored: frozenset[int
 
 
 def ignored_by_place(
-    layout: Indentation, ids: dict[str, int], ignored: frozenset[int]
+    layout: Layout | None, ids: dict[str, int], ignored: frozenset[int]
 ) -> list[frozenset[int]]:
-    """The ignored terminals outside, in brackets, and in each mode."""
+    """The ignored terminals outside and, under indentation, in brackets and in each mode."""
+    if not isinstance(layout, Indentation):
+        return [ignored]
     modes = [frozenset(ids[name] for name in mode.ignore) for mode in layout.modes]
     return [ignored, ignored | {ids[layout.newline]}, *modes]
 

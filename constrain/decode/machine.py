@@ -83,26 +83,21 @@ class Machine:
                 state = target
                 place += 1
             if place == len(added) and last_end in (-1, place):
-                return self._moved(stacks, state, added[start:])
+                return ((self.measured(stacks, state, added[start:]), state),)
             if last_end != place:
                 place = min(place + 1, len(added))
                 for byte in added[start:place]:
                     threads = self.step(threads, byte)
                 continue
-            ((stacks, state),) = self._moved(stacks, state, added[start:place])
+            stacks = self.measured(stacks, state, added[start:place])
             following = self.next_lexeme((stacks, state))
             assert following is not None
             state = lexer.row(following[1])[classes[place]]
             if state == DEAD:
                 return ()
-            threads = self._moved(following[0], state, added[place : place + 1])
+            threads = ((self.measured(following[0], state, added[place : place + 1]), state),)
             place += 1
         return threads
-
-    def _moved(self, stacks: Stacks, state: int, added: bytes) -> Threads:
-        if added and self.lexer.is_line_end[state]:
-            stacks = self.parser.measure(stacks, added)
-        return ((stacks, state),)
 
     def step(self, threads: Threads, byte: int) -> Threads:
         """The live threads after one more byte, those in one lexer state joined."""
@@ -114,14 +109,14 @@ class Machine:
             for stacks, state in (thread,) if following is None else (thread, following):
                 target = int(lexer.next[state, byte_class])
                 if target != DEAD:
-                    found.append((self.measured(stacks, target, byte), target))
+                    found.append((self.measured(stacks, target, bytes([byte])), target))
         return tuple(found) if len(found) < 2 else self.join(found)
 
-    def measured(self, stacks: Stacks, state: int, byte: int) -> Stacks:
-        """The stacks of a thread that `byte` has led to a lexer state."""
-        if not self.lexer.is_line_end[state]:
+    def measured(self, stacks: Stacks, state: int, added: bytes) -> Stacks:
+        """The stacks of a thread that `added`, all of one lexeme, has led to a lexer state."""
+        if not added or not self.lexer.is_line_end[state]:
             return stacks
-        return self.parser.measure(stacks, bytes([byte]))
+        return self.parser.measure(stacks, added)
 
     def join(self, threads: Iterable[Thread]) -> Threads:
         """The same threads, those in one lexer state made one."""

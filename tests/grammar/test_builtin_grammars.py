@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from constrain.errors import GrammarError
 from constrain.grammar.builtin import builtin, builtin_folder, builtin_names
-from tests.matchers import builtin_matcher
+from tests.matchers import is_accepted
 from tests.reference import Reference
 from tests.sentences import texts_of_every_production
 
@@ -24,11 +24,6 @@ EXAMPLES = sorted(path for path in FOLDER.glob("*/*valid/*") if path.is_file())
 @lru_cache
 def reference(name: str) -> Reference:
     return Reference(builtin(name))
-
-
-def is_accepted(name: str, text: bytes) -> bool:
-    fork = builtin_matcher(name).fork()
-    return fork.accept_bytes(text) and fork.is_accepting()
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: "/".join(p.parts[-3:]))

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import product
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
 from constrain.grammar.builtin import builtin
-from tests.matchers import builtin_matcher
+from tests.matchers import is_accepted, read_cases
 from tests.oracles import go
 from tests.sentences import texts_of_every_production
 
@@ -25,29 +25,10 @@ needs_go = pytest.mark.skipif(not go.IS_INSTALLED, reason="go is not installed")
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    start = builtin_matcher("go")
-
-    def accepts(text: bytes) -> bool:
-        matcher = start.fork()
-        return matcher.accept_bytes(text) and matcher.is_accepting()
-
-    return accepts
+    return partial(is_accepted, "go")
 
 
-def read_cases() -> Iterator[tuple[str, bool]]:
-    """The texts of `go_cases.txt`, and whether they are Go."""
-    place = ""
-    for line in Path(__file__).with_name("go_cases.txt").read_text(encoding="utf-8").splitlines():
-        sign, _, rest = line.partition(" ")
-        if sign == "=":
-            place = unquote(rest)
-        elif sign in ("+", "-"):
-            yield from (
-                (place.replace("@", unquote(text)), sign == "+") for text in rest.split("   ")
-            )
-
-
-CASES = list(read_cases())
+CASES = list(read_cases(Path(__file__).with_name("go_cases.txt"), "@"))
 
 
 def test_cases(accepts: Accepts) -> None:

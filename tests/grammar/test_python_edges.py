@@ -10,6 +10,7 @@ import sysconfig
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import product
 from keyword import kwlist
 from pathlib import Path
@@ -18,7 +19,7 @@ import pytest
 
 from constrain.grammar.builtin import builtin
 from constrain.grammar.normalize import drop_unproductive
-from tests.matchers import builtin_matcher
+from tests.matchers import is_accepted
 from tests.sentences import texts_of_every_production
 
 FOLDER = Path(__file__).parents[2] / "grammars" / "python"
@@ -33,13 +34,7 @@ needs_3_11 = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    start = builtin_matcher("python")
-
-    def accepts(text: bytes) -> bool:
-        matcher = start.fork()
-        return matcher.accept_bytes(text) and matcher.is_accepting()
-
-    return accepts
+    return partial(is_accepted, "python")
 
 
 def is_python(text: bytes) -> bool | None:

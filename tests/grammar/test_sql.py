@@ -7,13 +7,13 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from functools import partial
 from pathlib import Path
-from urllib.parse import unquote
 
 import pytest
 
 from constrain.grammar.builtin import builtin
-from tests.matchers import builtin_matcher
+from tests.matchers import is_accepted, read_cases
 from tests.oracles.sql import Oracle, Verdict, is_of_this_dialect
 from tests.sentences import texts_of_every_production
 
@@ -29,13 +29,7 @@ needs_sqlite = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
-    start = builtin_matcher("sql")
-
-    def accepts(text: bytes) -> bool:
-        matcher = start.fork()
-        return matcher.accept_bytes(text) and matcher.is_accepting()
-
-    return accepts
+    return partial(is_accepted, "sql")
 
 
 @pytest.fixture(scope="module")
@@ -44,20 +38,7 @@ def oracle() -> Iterator[Oracle]:
         yield oracle
 
 
-def read_cases() -> Iterator[tuple[str, bool]]:
-    """The texts of `sql_cases.txt`, and whether they are SQL."""
-    place = ""
-    for line in Path(__file__).with_name("sql_cases.txt").read_text(encoding="utf-8").splitlines():
-        sign, _, rest = line.partition(" ")
-        if sign == "=":
-            place = unquote(rest)
-        elif sign in ("+", "-"):
-            yield from (
-                (place.replace("@@", unquote(text), 1), sign == "+") for text in rest.split("   ")
-            )
-
-
-CASES = list(read_cases())
+CASES = list(read_cases(Path(__file__).with_name("sql_cases.txt"), "@@"))
 
 
 def test_cases(accepts: Accepts) -> None:
