@@ -41,13 +41,15 @@ from constrain.grammar.sets import (
 )
 from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
-from constrain.masks.trie import build_trie
 from constrain.vocabulary import Vocabulary
 
 WARM_DEPTH = 6
 MAX_WARM_CONFIGURATIONS = 500
 MAX_WARM_STATES = 2_000
 """How many lexer states `compile` computes rows for; the others are computed on demand."""
+
+MAX_WARM_BYTES = 64 << 20
+"""Where these rows end: a big grammar's are megabytes each, and computed in some milliseconds."""
 
 Progress = Callable[[int, int], None]
 
@@ -90,10 +92,15 @@ class MaskStore:
         """
         with self._engine.lock:
             states = _near_states(self._engine.machine)
+            n_bytes = 0
             for done, state in enumerate(states):
-                self._engine.masker.lexer_row(state)
+                row = self._engine.masker.lexer_row(state)
+                n_bytes += sum(array.nbytes for array in (row.inside, *row.forest.trie))
+                is_last = n_bytes > MAX_WARM_BYTES
                 if progress is not None:
-                    progress(done + 1, len(states))
+                    progress(len(states) if is_last else done + 1, len(states))
+                if is_last:
+                    break
 
     def forget(self) -> None:
         """Drop the finished masks in memory; what is stored stays."""
@@ -113,6 +120,7 @@ class MaskStore:
                 vocabulary=self.vocabulary.fingerprint,
                 members=tuple(lexer.members),
                 rows=dict(self._engine.masker.lexer_rows),
+                effects=tuple(self._engine.masker.walker.effects.spelled),
             )
             write_store(Path(path), content)
 
@@ -224,9 +232,13 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
     )
     machine = Machine(lexer, make_parser(grammar, build_lr0(normal), ignored))
     completer = Completer(machine, vocabulary, adjacency.spellable)
+    walker = Walker(lexer, vocabulary)
+    if content is not None:
+        for effect in content.effects:
+            walker.effects.number(effect)
     masker = Masker(
         machine,
-        Walker(lexer, vocabulary, build_trie(vocabulary.tokens)),
+        walker,
         adjacency,
         completer,
         rows,

@@ -37,6 +37,9 @@ UNKNOWN = -1
 
 MAX_LEXER_STATES = 2_000_000
 
+MAX_COMPARED = 50
+"""Bytes by which sets of shadows are compared."""
+
 Members = tuple[int, ...]  # sorted global DFA states
 
 
@@ -158,6 +161,8 @@ class Lexer:
         self.rows: list[list[int] | None] = []
         self._newline = _newline(grammar)
         self._ids: dict[tuple[Members, Members], int] = {}
+        self._first_alike: dict[Members, Members] = {}
+        self._by_effect: dict[tuple[Members | None, ...], Members] = {}
         self._starts: dict[tuple[frozenset[int], Members], int] = {}
         self.intern((), ())
         self.next[DEAD] = DEAD
@@ -199,7 +204,7 @@ class Lexer:
         if not self.longest:
             return ()
         live, shadow = self.members[state]
-        return tuple(sorted({s for s in (*live, *shadow) if self.table.has_next[s]}))
+        return self._alike(tuple(sorted({s for s in (*live, *shadow) if self.table.has_next[s]})))
 
     def intern(self, live: Members, shadow: Members) -> int:
         """The number of a state; shadows that can see no further byte of the lexeme are dropped.
@@ -209,7 +214,7 @@ class Lexer:
         if shadow and not self.table.accepting[list(live)].any():
             reach = (self.table.next[list(live)] != DEAD).any(axis=0)
             shadow = tuple(s for s in shadow if (reach & (self.table.next[s] != DEAD)).any())
-        key = (live, shadow)
+        key = (live, self._alike(shadow))
         state = self._ids.get(key)
         if state is None:
             state = len(self.members)
@@ -228,6 +233,34 @@ class Lexer:
             self.rows.append(None)
             self.is_line_end.append(self._newline in self.table.owner[list(live)])
         return state
+
+    def _alike(self, shadow: Members, depth: int = 0) -> Members:
+        """The first set met that forbids the same texts, so that states are few.
+
+        What must not follow `fo` is what must not follow `x`: a letter, whatever keyword it
+        makes. Sets are compared by what each byte does; those that never end by themselves.
+        """
+        known = self._first_alike.get(shadow)
+        if known is not None or not shadow:
+            return known or ()
+        if depth > MAX_COMPARED:
+            return shadow
+        self._first_alike[shadow] = shadow  # what it is while it is compared
+        table = self.table
+        behind = table.next[list(shadow)]
+        forbidden = np.atleast_1d(table.accepting[behind].any(axis=0))
+        columns = np.where(forbidden, DEAD, np.where(table.has_next[behind], behind, DEAD))
+        distinct, column = np.unique(columns, axis=1, return_inverse=True)
+        sets = [
+            self._alike(tuple(sorted({s for s in members if s != DEAD})), depth + 1)
+            for members in distinct.T.tolist()
+        ]
+        what = [
+            None if is_forbidden else sets[i]
+            for is_forbidden, i in zip(forbidden, column.ravel().tolist(), strict=True)
+        ]
+        self._first_alike[shadow] = self._by_effect.setdefault(tuple(what), shadow)
+        return self._first_alike[shadow]
 
     def expand(self, state: int) -> None:
         """Compute all transitions reachable from `state`, and which states are live."""

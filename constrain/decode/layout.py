@@ -152,6 +152,26 @@ class IndentationParser(Parser):
             (self._state(moved(self._margin(state), added)), below) for state, below in stacks.edges
         )
 
+    def end_line(self, stacks: Stacks, winners: tuple[int, ...]) -> tuple[Stacks, bool] | None:
+        """The stacks after a lexeme, and whether they wait for the indentation behind it."""
+        if self._newline not in winners:
+            return self.advance(stacks, winners), False
+        inside, ended = self._ended(self._bare(stacks))
+        if ended is self.nothing:
+            return self.advance(stacks, winners), False
+        if inside is not self.nothing or len(winners) > 1:
+            return None
+        if not stacks.is_marker:
+            return ended, True
+        if len(stacks.edges) > 1:
+            return None
+        return self.intern([(stacks.edges[0][0], ended)]), True
+
+    def indent(self, stacks: Stacks, added: bytes) -> Stacks:
+        """The stacks that wait behind a line end, with `added` as the rest of it."""
+        margin = self._margin(stacks.edges[0][0]) if stacks.is_marker else Margin()
+        return self._follow_indentation(self._bare(stacks), moved(margin, added))
+
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
         """Ways to go on if the open lexeme becomes `terminal`."""
         if terminal != self._newline:

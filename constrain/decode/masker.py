@@ -5,29 +5,32 @@
 
 `inside(q)` and the cuts' remainder tries come from the store (`constrain.masks.rows`). A
 crossing starts the next lexeme and walks the small remainder trie by the same rule, whatever
-number of lexemes a token spans.
+number of lexemes a token spans (`constrain.decode.crossing`).
 
 A mask depends on q and on the part of the stack that was looked at. So it is computed on
-a stack cut at depth 2; if the computation looks below the cut, at depth 4, and so on. The
+a stack cut at depth 2; if the computation looks below the cut, at depth 8, and so on. The
 row is kept under the cut stack, and serves every stack with that top.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.adjacency import Adjacency
-from constrain.automata.lexer import DEAD
 from constrain.bitmask import pack
 from constrain.decode.completion import Completer
+from constrain.decode.crossing import Crossing, Deeper
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Stacks, StackUnderflow
-from constrain.masks.rows import Cut, Ends, LexerRow, Walker, only
+from constrain.masks.kernels import EFFECT_BITS, mark_all
+from constrain.masks.rows import LexerRow, Walker
+from constrain.masks.trie import FlatTrie
 
 FIRST_DEPTH = 2
+DEEPER = 4
 LAST_DEPTH = 64
 """Beyond it the whole stack is the key."""
 
@@ -42,6 +45,7 @@ class Masker:
 
     Attributes:
         lexer_rows: per lexer state, what the vocabulary can do from it; grows on demand.
+        walker: computes them.
     """
 
     def __init__(
@@ -54,18 +58,24 @@ class Masker:
     ) -> None:
         self.lexer_rows = lexer_rows
         self._machine = machine
-        self._walker = walker
+        self.walker = walker
         self._adjacency = adjacency
         self._completer = completer
+        self._crossing = Crossing(machine, walker, adjacency, self.is_viable)
         self._finished: dict[Thread, Row | None] = {}  # None: look deeper
+        self._crossings: dict[Thread, tuple[Row, Deeper]] = {}
         self._max_rows = max(64, MAX_ROW_BYTES // (4 * walker.words))
 
     def forget(self) -> None:
         """Drop all finished masks; the next ones are computed anew."""
         self._finished.clear()
+        self._crossings.clear()
+        self._crossing.forget()
 
     def row(self, thread: Thread) -> Row:
         """int32[W], read-only: the tokens that keep `thread` viable."""
+        if self._crossing.is_full():
+            self.forget()
         stacks, state = thread
         depth = FIRST_DEPTH
         while True:
@@ -75,14 +85,14 @@ class Masker:
             if row is not None:
                 return row
             if key not in self._finished:
-                row = self._finished[key] = self._try(key)
+                row = self._finished[key] = self._try(key, depth)
                 if len(self._finished) > self._max_rows:
                     del self._finished[next(iter(self._finished))]
                 if row is not None:
                     return row
             if cut is stacks:
                 raise StackUnderflow  # only inside `_compute`, on a stack that is itself cut
-            depth *= 2
+            depth *= DEEPER
 
     def is_viable(self, thread: Thread) -> bool:
         """Some text that the vocabulary can spell completes `thread`."""
@@ -92,44 +102,44 @@ class Masker:
         """The stored row of a lexer state, computed where the store lacks it."""
         row = self.lexer_rows.get(state)
         if row is None:
-            row = self.lexer_rows[state] = self._walker.row(state, self._adjacency.sure())
+            row = self.lexer_rows[state] = self.walker.row(state, self._adjacency.sure())
         return row
 
-    def ends(self, thread: Thread) -> Iterator[tuple[Stacks, Ends]]:
-        """All ways in which tokens end alive, as the stacks and the lexer states then."""
+    def ends(self, thread: Thread) -> Iterator[tuple[Thread, Row]]:
+        """All ways in which tokens end alive, viable or not: the thread then, and the tokens."""
         stacks, state = thread
-        ends, _ = self._walker.walk(state, self._walker.trie)
-        yield from self._measured(stacks, ends)
-        for cut in self.lexer_row(state).cuts:
-            for after, crossed in self._crossings(stacks, cut):
-                yield from self._measured(after, crossed)
+        hits, _ = self.walker.walk(state)
+        kinds = hits.state.astype(np.int64) << EFFECT_BITS | hits.effect
+        for kind in np.unique(kinds).tolist():
+            end, effect = divmod(kind, 1 << EFFECT_BITS)
+            nodes = hits.node[kinds == kind]
+            yield (self._measured(stacks, effect), end), self._tokens(self.walker.trie, nodes)
+        forest = self.lexer_row(state).forest
+        parser = self._machine.parser
+        below = parser.beneath(stacks, FIRST_DEPTH)
+        top = stacks if below is None else parser.cut(stacks, FIRST_DEPTH)
+        for after, nodes in self._crossing.ends(top, below, forest):
+            yield after, self._tokens(forest.trie, nodes)
         following = self._machine.next_lexeme(thread)
         if following is not None:
             yield from self.ends(following)
 
-    def _measured(self, stacks: Stacks, ends: Ends) -> Iterator[tuple[Stacks, Ends]]:
-        """The same ends, those inside a line end apart by what they do to indentation."""
-        lexer = self._machine.lexer
-        line_ends = [state for state in ends.states().tolist() if lexer.is_line_end[state]]
-        if not line_ends:
-            yield stacks, ends
-            return
-        for state in line_ends:
-            for effect, places in self._walker.by_effect(ends.trie, ends.hits, state):
-                yield self._machine.parser.measure(stacks, effect), ends.at(places)
-        used = ends.hits.state[: ends.hits.used[0]]
-        yield stacks, ends.at(np.flatnonzero(~np.isin(used, line_ends)))
+    def _tokens(self, trie: FlatTrie, nodes: NDArray[np.int32]) -> Row:
+        row = self.walker.new_row()
+        mark_all(trie, nodes, row)
+        return row
+
+    def _measured(self, stacks: Stacks, effect: int) -> Stacks:
+        if not effect:
+            return stacks
+        return self._machine.parser.measure(stacks, self.walker.effects.spelled[effect])
 
     def outcomes(self, threads: Threads) -> list[tuple[Threads, Row]]:
         """Where tokens lead: disjoint sets of tokens, each with its live threads afterwards."""
         found: list[tuple[Thread, Row]] = []
         for thread in threads:
-            for stacks, ends in self.ends(thread):
-                for end in ends.states().tolist():
-                    if self.is_viable((stacks, end)):
-                        found.append(((stacks, end), self._walker.new_row()))
-                        ends.mark(only(end, self._machine.lexer.n_states), found[-1][1])
-        once, twice = self._walker.new_row(), self._walker.new_row()
+            found += [(after, row) for after, row in self.ends(thread) if self.is_viable(after)]
+        once, twice = self.walker.new_row(), self.walker.new_row()
         for _, row in found:
             twice |= once & row
             once |= row
@@ -140,57 +150,55 @@ class Masker:
                 outcomes.append((self._machine.join(found[i][0] for i in members), tokens))
         return [(after, row) for after, row in outcomes if row.any()]
 
-    def _try(self, thread: Thread) -> Row | None:
+    def _try(self, thread: Thread, depth: int) -> Row | None:
+        """The mask of a thread that may be cut at `depth`; None if it takes a deeper look."""
         try:
-            row = self._compute(thread)
+            row = self._compute(thread, depth)
         except StackUnderflow:
             return None
         row.flags.writeable = False
         return row
 
-    def _compute(self, thread: Thread) -> Row:
+    def _compute(self, thread: Thread, depth: int) -> Row:
+        crossed, deeper = self._crossed(thread, depth)
+        if len(deeper.key):
+            raise StackUnderflow
         stacks, state = thread
         stored = self.lexer_row(state)
-        row: Row = stored.inside.copy()
-        for end, tokens in stored.unsure:
-            if self._completer.is_viable((stacks, end)):
+        row: Row = stored.inside | crossed
+        for end, effect, tokens in stored.unsure:
+            if self._completer.is_viable((self._measured(stacks, effect), end)):
                 row |= tokens
         following = self._machine.next_lexeme(thread)
         if following is not None:
             row |= self.row(following)
-        for cut in stored.cuts:
-            for after, ends in self._crossings(stacks, cut):
-                ends.mark(self._choose(after, ends, self.is_viable), row)
         return row
 
-    def _choose(
-        self, stacks: Stacks, ends: Ends, keep: Callable[[Thread], bool]
-    ) -> NDArray[np.bool_]:
-        """bool[L]: the states in which tokens end that make a thread that `keep` accepts."""
-        chosen = np.zeros(self._machine.lexer.n_states, np.bool_)
-        for end in ends.states().tolist():
-            chosen[end] = keep((stacks, end))
-        return chosen
+    def _crossed(self, thread: Thread, depth: int) -> tuple[Row, Deeper]:
+        """The tokens that cross the lexeme's end and stay viable, and what is not known of others.
 
-    def _crossings(self, stacks: Stacks, cut: Cut) -> Iterator[tuple[Stacks, Ends]]:
-        """Walk what is left of the tokens behind `cut`, through all further lexemes."""
-        todo = [(stacks, cut)]
-        seen: dict[Thread, NDArray[np.bool_]] = {}
-        while todo:
-            before, cut = todo.pop()
-            if cut.effect:
-                before = self._machine.parser.measure(before, cut.effect)
-            after = self._machine.parser.advance(before, cut.winners)
-            thread = self._machine.begin(after, cut.residue)
-            if thread[1] == DEAD:
-                continue
-            walked = seen.setdefault(thread, np.zeros(len(cut.trie.byte), np.bool_))
-            roots = cut.roots[~walked[cut.roots]]
-            walked[roots] = True
-            ends, cuts = self._walker.walk(thread[1], cut.trie, roots)
-            if ends.hits.used[0]:
-                yield after, ends
-            todo.extend((after, further) for further in cuts)
+        What the top of the stacks decides is kept under the top. With more of them in sight
+        only what was left open is walked again.
+        """
+        known = self._crossings.get(thread)
+        if known is None:
+            stacks, state = thread
+            forest = self.lexer_row(state).forest
+            parser = self._machine.parser
+            upper = depth // DEEPER
+            below = parser.beneath(stacks, upper) if depth > FIRST_DEPTH else None
+            if below is None:
+                row = self.walker.new_row()
+                known = row, self._crossing.mark(stacks, forest, row)
+            else:
+                row, deeper = known = self._crossed((parser.cut(stacks, upper), state), upper)
+                if len(deeper.key):
+                    row = row.copy()
+                    known = row, self._crossing.mark_deeper(deeper, below, forest, row)
+            if len(self._crossings) >= self._max_rows:
+                self._crossings.clear()
+            self._crossings[thread] = known
+        return known
 
 
 def _by_membership(rows: NDArray[np.int32]) -> Iterator[tuple[tuple[int, ...], Row]]:

@@ -192,6 +192,17 @@ class Parser:
         """The stacks with the current line's indentation, for layouts that ask for it."""
         return stacks
 
+    def end_line(self, stacks: Stacks, winners: tuple[int, ...]) -> tuple[Stacks, bool] | None:
+        """The stacks after a lexeme, and whether they wait for the indentation behind it.
+
+        For layouts; None where nothing can be told without the indentation.
+        """
+        return self.advance(stacks, winners), False
+
+    def indent(self, stacks: Stacks, added: bytes) -> Stacks:
+        """The stacks that wait behind a line end, with `added` as the rest of it."""
+        return stacks
+
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
         """Ways to go on if the open lexeme becomes `terminal`."""
         return [Hope(self.advance(stacks, (terminal,)))]
@@ -241,6 +252,30 @@ class Parser:
             result = self.intern((s, self.cut(below, depth - 1)) for s, below in stacks.edges)
             stacks._cuts[depth] = result
         return result
+
+    def graft(self, stacks: Stacks, below: Stacks) -> Stacks:
+        """Cut stacks with `below` in the place of what was cut off."""
+        grafted: dict[Stacks, Stacks] = {self.underflow: below}
+        todo = [stacks]
+        while todo:
+            node = todo[-1]
+            missing = [lower for _, lower in node.edges if lower not in grafted]
+            if node not in grafted and not missing:
+                changed = any(grafted[lower] is not lower for _, lower in node.edges)
+                edges = [(state, grafted[lower]) for state, lower in node.edges]
+                grafted[node] = self.intern(edges) if changed else node
+            todo.extend(missing)
+            if not missing:
+                todo.pop()
+        return grafted[stacks]
+
+    def beneath(self, stacks: Stacks, depth: int) -> Stacks | None:
+        """What `cut` at `depth` replaces, if it is one and the same set of stacks."""
+        found = {stacks}
+        for _ in range(depth):
+            found = {below for node in found for _, below in node.edges}
+        found.discard(self.bottom)
+        return found.pop() if len(found) == 1 else None
 
 
 def _beneath_markers(nodes: dict[Stacks, None]) -> dict[Stacks, None]:

@@ -8,12 +8,12 @@ This is the mask store's content (SynCode's DFA mask store, arXiv:2403.01632, se
 with remainders of any length in place of a second terminal). The decoder adds what
 depends on the stack: `constrain.decode.masker`.
 
-Shapes: L lexer states, N trie nodes, V tokens, W = ceil(V / 32).
+Shapes: L lexer states, C byte classes, V tokens, W = ceil(V / 32).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from functools import cached_property
 from typing import NamedTuple
 
 import numpy as np
@@ -22,101 +22,136 @@ from numpy.typing import NDArray
 from constrain.automata.lexer import Lexer, Members
 from constrain.automata.margin import canonical_effect
 from constrain.bitmask import n_words
-from constrain.masks.kernels import Hits, LexerTable, mark, walk
-from constrain.masks.trie import FlatTrie, remainder_trie, spelling
+from constrain.errors import GrammarLimitError
+from constrain.masks.kernels import (
+    DONE,
+    EFFECT_BITS,
+    UNKNOWN,
+    EffectTable,
+    Forest,
+    Hits,
+    LexerTable,
+    Path,
+    mark_all,
+    walk,
+)
+from constrain.masks.trie import Ends, FlatTrie, build_trie, rank_ends, remainder_tries
 from constrain.vocabulary import Vocabulary
 
-ROOT = np.zeros(1, np.int32)
-
-MAX_WALKED = 10_000_000
-"""Ends and cuts of remembered walks, 12 bytes each; beyond it all walks are forgotten."""
-
-
-class Ends(NamedTuple):
-    """Tokens that end inside a lexeme, by the lexer state they end in."""
-
-    trie: FlatTrie
-    hits: Hits
-
-    def states(self) -> NDArray[np.int32]:
-        """The distinct lexer states, ascending."""
-        return np.unique(self.hits.state[: self.hits.used[0]])
-
-    def at(self, places: NDArray[np.int64]) -> Ends:
-        """Only those at some places of `hits`."""
-        node, state, base, _ = self.hits
-        used = np.array([len(places)], np.int64)
-        return Ends(self.trie, Hits(node[places], state[places], base[places], used))
-
-    def mark(self, chosen: NDArray[np.bool_], row: NDArray[np.int32]) -> None:
-        """Set in `row` the tokens that end in a chosen state.
-
-        Args:
-            chosen: bool[L].
-            row: int32[W], bits are added.
-        """
-        mark(self.trie, self.hits, chosen, row)
-
-
-class Cut(NamedTuple):
-    """One way in which a lexeme ends inside tokens."""
-
-    winners: tuple[int, ...]  # the terminals that the lexeme is
-    residue: Members  # what the text behind it must not complete, see `Lexer.residue`
-    effect: bytes  # what the token adds to a line end's indentation before the cut
-    trie: FlatTrie  # the tokens' remainders
-    roots: NDArray[np.int32]  # the nodes of `trie` behind which the next lexeme starts
+Way = tuple[tuple[int, ...], Members]
+"""How a lexeme ends: the terminals that it is, and what must not follow (`Lexer.residue`)."""
 
 
 class LexerRow(NamedTuple):
     """All that one lexer state says about the vocabulary.
 
     inside: tokens that end in a state surely finishable
-    unsure: the other tokens that end alive inside the lexeme, by end state
-    cuts:   the ways to end the lexeme inside a token
+    unsure: the other tokens that end alive inside the lexeme, by end state and effect
+    forest: what is left of the tokens inside which the lexeme ends
     """
 
     inside: NDArray[np.int32]  # [W]
-    unsure: tuple[tuple[int, NDArray[np.int32]], ...]  # (lexer state, [W])
-    cuts: tuple[Cut, ...]
+    unsure: tuple[tuple[int, int, NDArray[np.int32]], ...]  # (lexer state, effect, [W])
+    forest: Forest
+
+
+class Effects:
+    """What tokens do to the indentation of the current line, numbered; 0 is nothing.
+
+    Attributes:
+        spelled: per effect, few bytes that have it.
+    """
+
+    _KINDS = b" \t\f\r\n\\#"  # all other bytes are as a comment is
+
+    def __init__(self) -> None:
+        self.spelled = [b""]
+        self._ids = {b"": 0}
+        kind = np.full(256, len(self._KINDS) - 1, np.uint8)
+        kind[list(self._KINDS)] = np.arange(len(self._KINDS))
+        self.table = EffectTable(self._unknown(64), kind, np.zeros(2, np.int32))
+
+    def learn(self) -> None:
+        """Find out what `table.wanted` asks for."""
+        effect, kind = self.table.wanted.tolist()
+        target = self.number(canonical_effect(self.spelled[effect] + self._KINDS[kind : kind + 1]))
+        self.table.next[effect, kind] = target
+
+    def number(self, spelled: bytes) -> int:
+        """The number of the effect of some bytes.
+
+        Raises:
+            GrammarLimitError: there are too many.
+        """
+        effect = self._ids.setdefault(spelled, len(self.spelled))
+        if effect == len(self.spelled):
+            if effect >= 1 << EFFECT_BITS:
+                raise GrammarLimitError(
+                    f"the vocabulary's tokens indent lines in more than {1 << EFFECT_BITS} ways"
+                )
+            self.spelled.append(spelled)
+            if effect == len(self.table.next):
+                grown = np.concatenate([self.table.next, self._unknown(effect)])
+                self.table = self.table._replace(next=grown)
+        return effect
+
+    def _unknown(self, n_effects: int) -> NDArray[np.int32]:
+        return np.full((n_effects, len(self._KINDS)), UNKNOWN, np.int32)
 
 
 class Walker:
-    """Walks tries through one lexer. Owns the scratch arrays; not safe under threads."""
+    """Walks the vocabulary through one lexer. Owns the arrays; not safe under threads.
 
-    def __init__(self, lexer: Lexer, vocabulary: Vocabulary, trie: FlatTrie) -> None:
+    Attributes:
+        words: W.
+        effects: what tokens do to indentation.
+        ways: the ways in which lexemes end, by number.
+        path: scratch for the kernels.
+    """
+
+    def __init__(self, lexer: Lexer, vocabulary: Vocabulary) -> None:
         self.lexer = lexer
         self.words = n_words(vocabulary.size)
-        self.trie = trie
-        self._strings = vocabulary.tokens
-        self._stack = np.zeros(int(trie.depth.max(initial=0)) + 2, np.int32)
-        self._accepting = np.zeros(0, np.bool_)
-        self._walks: dict[tuple[int, int, bytes], tuple[Ends, tuple[Cut, ...]]] = {}
-        self._walked = 0
+        self.effects = Effects()
+        self.ways: list[Way] = []
+        self._way_ids: dict[Way, int] = {}
+        longest = vocabulary.max_bytes + 2
+        self.path = Path(np.zeros(longest, np.int32), np.zeros(longest, np.int32))
+        self._tokens = vocabulary.tokens
+        self._cut = np.zeros(0, np.int32)
+        self._is_line_end = np.zeros(0, np.bool_)
+        self._kills = np.zeros((64, lexer.next.shape[1]), np.bool_)
 
-    def walk(
-        self, state: int, trie: FlatTrie, roots: NDArray[np.int32] = ROOT
-    ) -> tuple[Ends, tuple[Cut, ...]]:
-        """Where the tokens of `trie` behind `roots` lead from lexer state `state`.
+    @cached_property
+    def _ends(self) -> Ends:
+        return rank_ends(self._tokens)
 
-        The cuts refer to nodes of `trie` itself. Walks are remembered: the same remainders
-        are walked from the same few states for ever new stacks.
-        """
-        key = (id(trie), state, roots.tobytes())
-        known = self._walks.get(key)
-        if known is not None:
-            return known
-        capacity = int((trie.end[roots] - roots).sum())  # roots may be nested
-        ends, cuts = _hits(capacity), _hits(capacity)
-        walk(self._table(), state, trie, roots, self._stack, ends, cuts)
-        result = Ends(trie, _used(ends)), self._group(trie, cuts)
-        if trie is not self.trie:
-            self._walked += int(ends.used[0]) + int(cuts.used[0])
-            if self._walked > MAX_WALKED:
-                self._walks.clear()
-                self._walked = 0
-            self._walks[key] = result  # which holds the trie, so that its id stays its own
-        return result
+    @cached_property
+    def trie(self) -> FlatTrie:
+        """The whole vocabulary."""
+        ids = np.array([token for token, string in enumerate(self._tokens) if string], np.int64)
+        return build_trie(self._ends, ids)
+
+    def table(self) -> LexerTable:
+        """The lexer's arrays as they are now."""
+        lexer = self.lexer
+        known = len(self._cut)
+        if known < lexer.n_states:
+            states = range(known, lexer.n_states)
+            self._cut = np.append(self._cut, [self._way(s) for s in states]).astype(np.int32)
+            self._is_line_end = np.append(self._is_line_end, lexer.is_line_end[known:])
+        return LexerTable(
+            lexer.next, lexer.table.byte_class, self._cut, self._is_line_end, self._kills
+        )
+
+    def walk(self, state: int) -> tuple[Hits, Hits]:
+        """Where the vocabulary's tokens end from a lexer state, and where they end the lexeme."""
+        trie = self.trie
+        ends, cuts = _hits(len(trie.byte)), _hits(len(trie.byte))
+        table = self.table()
+        while walk(table, self.effects.table, state, trie, self.path, ends, cuts) != DONE:
+            self.effects.learn()
+        return _used(ends), _used(cuts)
 
     def row(self, state: int, sure: NDArray[np.bool_]) -> LexerRow:
         """The row of `state` over the whole vocabulary.
@@ -125,74 +160,53 @@ class Walker:
             state: of the lexer, not DEAD.
             sure: bool[L], see `constrain.automata.adjacency.Adjacency.sure`.
         """
-        ends, cuts = self.walk(state, self.trie)
+        ends, cuts = self.walk(state)
         inside = self.new_row()
-        ends.mark(sure, inside)
+        is_sure = sure[ends.state]
+        mark_all(self.trie, ends.node[is_sure], inside)
         unsure = []
-        for end in ends.states().tolist():
-            if not sure[end]:
-                row = self.new_row()
-                ends.mark(only(end, len(sure)), row)
-                unsure.append((end, row))
-        merged = (
-            cut._replace(trie=remainder_trie(self.trie, cut.roots, self._strings), roots=ROOT)
-            for cut in cuts
-        )
-        return LexerRow(inside, tuple(unsure), tuple(merged))
+        kinds = ends.state.astype(np.int64) << EFFECT_BITS | ends.effect
+        for kind in np.unique(kinds[~is_sure]).tolist():
+            row = self.new_row()
+            mark_all(self.trie, ends.node[kinds == kind], row)
+            unsure.append((kind >> EFFECT_BITS, kind & ((1 << EFFECT_BITS) - 1), row))
+        return LexerRow(inside, tuple(unsure), self._forest(cuts))
 
     def new_row(self) -> NDArray[np.int32]:
         """int32[W], no token."""
         return np.zeros(self.words, np.int32)
 
-    def _table(self) -> LexerTable:
-        lexer = self.lexer
-        known = len(self._accepting)
-        if known < lexer.n_states:
-            fresh = np.array([bool(w) for w in lexer.winners[known:]], np.bool_)
-            self._accepting = np.concatenate([self._accepting, fresh])
-        return LexerTable(lexer.next, lexer.table.byte_class, self._accepting)
+    def _forest(self, cuts: Hits) -> Forest:
+        """The remainders behind `cuts`, one trie for each way and effect."""
+        table = self.table()
+        kinds = table.cut[cuts.state].astype(np.int64) << EFFECT_BITS | cuts.effect
+        found, group = np.unique(kinds, return_inverse=True)
+        ways = (found >> EFFECT_BITS).astype(np.int32)
+        killed = table.kills[ways][:, table.byte_class]
+        trie, root, left = remainder_tries(self.trie, self._ends, cuts.node, group, killed)
+        effects = found[left] & ((1 << EFFECT_BITS) - 1)
+        return Forest(trie, root[: len(left)], ways[left], effects.astype(np.int32))
 
-    def _group(self, trie: FlatTrie, hits: Hits) -> tuple[Cut, ...]:
-        count = int(hits.used[0])
-        groups: dict[tuple[tuple[int, ...], Members, bytes], list[NDArray[np.int32]]] = {}
-        states = hits.state[:count]
-        for state in np.unique(states).tolist():
-            for effect, places in self.by_effect(trie, hits, state):
-                key = (self.lexer.winners[state], self.lexer.residue(state), effect)
-                groups.setdefault(key, []).append(hits.node[places])
-        return tuple(
-            Cut(winners, residue, effect, trie, np.concatenate(parts))
-            for (winners, residue, effect), parts in groups.items()
-        )
-
-    def by_effect(
-        self, trie: FlatTrie, hits: Hits, state: int
-    ) -> Iterator[tuple[bytes, NDArray[np.int64]]]:
-        """Where in `hits` a lexer state stands, by what the tokens' bytes do to indentation."""
-        places = np.flatnonzero(hits.state[: hits.used[0]] == state)
-        if not self.lexer.is_line_end[state]:
-            yield b"", places
-            return
-        found: dict[bytes, list[int]] = {}
-        for place in places.tolist():
-            path = spelling(trie, int(hits.node[place]), self._strings)
-            found.setdefault(canonical_effect(path[hits.base[place] :]), []).append(place)
-        for effect, members in found.items():
-            yield effect, np.array(members, np.int64)
+    def _way(self, state: int) -> int:
+        """The number of the way in which the lexeme ends in a lexer state, UNKNOWN if it cannot."""
+        if not self.lexer.winners[state]:
+            return UNKNOWN
+        way = self.lexer.winners[state], self.lexer.residue(state)
+        number = self._way_ids.setdefault(way, len(self.ways))
+        if number == len(self.ways):
+            self.ways.append(way)
+            if number == len(self._kills):
+                self._kills = np.concatenate([self._kills, np.zeros_like(self._kills)])
+            table = self.lexer.table
+            self._kills[number] = table.accepting[table.next[list(way[1])]].any(axis=0)
+        return number
 
 
 def _hits(capacity: int) -> Hits:
-    node, state, base = (np.empty(capacity, np.int32) for _ in range(3))
-    return Hits(node, state, base, np.zeros(1, np.int64))
+    node, state, effect = (np.empty(capacity, np.int32) for _ in range(3))
+    return Hits(node, state, effect, np.zeros(1, np.int64))
 
 
 def _used(hits: Hits) -> Hits:
     n = int(hits.used[0])
-    return Hits(hits.node[:n].copy(), hits.state[:n].copy(), hits.base[:n].copy(), hits.used)
-
-
-def only(state: int, n_states: int) -> NDArray[np.bool_]:
-    """bool[L]: one lexer state."""
-    chosen = np.zeros(n_states, np.bool_)
-    chosen[state] = True
-    return chosen
+    return Hits(hits.node[:n], hits.state[:n], hits.effect[:n], hits.used)

@@ -24,11 +24,12 @@ from safetensors.numpy import save
 
 from constrain.automata.lexer import Members
 from constrain.errors import StoreCorruptError, StoreMismatchError, StoreVersionError
-from constrain.masks.rows import ROOT, Cut, LexerRow
+from constrain.masks.kernels import Forest
+from constrain.masks.rows import LexerRow
 from constrain.masks.trie import FlatTrie
 
 FORMAT = "constrain-mask-store"
-VERSION = "2"
+VERSION = "3"
 
 _TYPES = {"U8": "|u1", "I32": "<i4", "I64": "<i8"}
 
@@ -43,12 +44,14 @@ class StoreContent:
         grammar, vocabulary: fingerprints of what it was compiled from.
         members: the lexer's states in order, as (live, shadow) sets of DFA states.
         rows: by lexer state.
+        effects: what tokens do to indentation, by number.
     """
 
     grammar: str
     vocabulary: str
     members: tuple[tuple[Members, Members], ...]
     rows: dict[int, LexerRow]
+    effects: tuple[bytes, ...]
 
 
 def store_name(grammar: str, vocabulary: str) -> str:
@@ -160,72 +163,73 @@ def _digest(arrays: Arrays) -> str:
 def _pack(content: StoreContent) -> Arrays:
     rows = [content.rows[state] for state in sorted(content.rows)]
     unsure = [part for row in rows for part in row.unsure]
-    cuts = [cut for row in rows for cut in row.cuts]
+    forests = [row.forest for row in rows]
+    tries = [forest.trie for forest in forests]
     live, live_end = _flatten([live for live, _ in content.members])
     shadow, shadow_end = _flatten([shadow for _, shadow in content.members])
-    winners, winners_end = _flatten([cut.winners for cut in cuts])
-    residue, residue_end = _flatten([cut.residue for cut in cuts])
     inside = [row.inside for row in rows]
     return {
         "lexer.live": live,
         "lexer.live_end": live_end,
         "lexer.shadow": shadow,
         "lexer.shadow_end": shadow_end,
+        "effect": np.frombuffer(b"".join(content.effects), np.uint8),
+        "effect_end": _ends([len(effect) for effect in content.effects]),
         "row.state": np.array(sorted(content.rows), np.int32),
         "row.inside": np.stack(inside) if inside else np.zeros((0, 0), np.int32),
         "row.unsure_end": _ends([len(row.unsure) for row in rows]),
-        "row.cut_end": _ends([len(row.cuts) for row in rows]),
-        "unsure.state": np.array([state for state, _ in unsure], np.int32),
-        "unsure.tokens": np.stack([t for _, t in unsure]) if unsure else np.zeros((0, 0), np.int32),
-        "cut.winners": winners,
-        "cut.winners_end": winners_end,
-        "cut.residue": residue,
-        "cut.residue_end": residue_end,
-        "cut.effect": np.frombuffer(b"".join(cut.effect for cut in cuts), np.uint8),
-        "cut.effect_end": _ends([len(cut.effect) for cut in cuts]),
-        "cut.node_end": _ends([len(cut.trie.byte) for cut in cuts]),
-        "cut.token_end": _ends([len(cut.trie.tokens) for cut in cuts]),
-        "trie.byte": _join([cut.trie.byte for cut in cuts], np.uint8),
-        "trie.depth": _join([cut.trie.depth for cut in cuts], np.int32),
-        "trie.end": _join([cut.trie.end for cut in cuts], np.int32),
-        "trie.first": _join([cut.trie.first for cut in cuts], np.int32),
-        "trie.tokens": _join([cut.trie.tokens for cut in cuts], np.int32),
+        "row.root_end": _ends([len(forest.root) for forest in forests]),
+        "row.node_end": _ends([len(trie.byte) for trie in tries]),
+        "row.token_end": _ends([len(trie.tokens) for trie in tries]),
+        "unsure.state": np.array([state for state, _, _ in unsure], np.int32),
+        "unsure.effect": np.array([effect for _, effect, _ in unsure], np.int32),
+        "unsure.tokens": (
+            np.stack([tokens for _, _, tokens in unsure]) if unsure else np.zeros((0, 0), np.int32)
+        ),
+        "root.node": _join([forest.root for forest in forests], np.int32),
+        "root.way": _join([forest.cut for forest in forests], np.int32),
+        "root.effect": _join([forest.effect for forest in forests], np.int32),
+        "trie.byte": _join([trie.byte for trie in tries], np.uint8),
+        "trie.depth": _join([trie.depth for trie in tries], np.int32),
+        "trie.end": _join([trie.end for trie in tries], np.int32),
+        "trie.first": _join([trie.first for trie in tries], np.int32),
+        "trie.tokens": _join([trie.tokens for trie in tries], np.int32),
     }
 
 
 def _unpack(
     arrays: Arrays,
-) -> tuple[tuple[tuple[Members, Members], ...], dict[int, LexerRow]]:
+) -> tuple[tuple[tuple[Members, Members], ...], dict[int, LexerRow], tuple[bytes, ...]]:
     live = _split(arrays, "lexer.live")
     shadow = _split(arrays, "lexer.shadow")
-    winners = _split(arrays, "cut.winners")
-    residues = _split(arrays, "cut.residue")
-    effects = [bytes(effect) for effect in _split(arrays, "cut.effect")]
-    cuts = []
-    node = token = 0
-    for index, (node_end, token_end) in enumerate(
-        zip(arrays["cut.node_end"].tolist(), arrays["cut.token_end"].tolist(), strict=True)
-    ):
-        trie = FlatTrie(
-            byte=arrays["trie.byte"][node:node_end],
-            depth=arrays["trie.depth"][node:node_end],
-            end=arrays["trie.end"][node:node_end],
-            first=arrays["trie.first"][node + index : node_end + index + 1],
-            tokens=arrays["trie.tokens"][token:token_end],
+    effects = tuple(bytes(effect) for effect in _split(arrays, "effect"))
+    unsure = list(
+        zip(
+            arrays["unsure.state"].tolist(),
+            arrays["unsure.effect"].tolist(),
+            arrays["unsure.tokens"],
+            strict=True,
         )
-        cuts.append(Cut(winners[index], residues[index], effects[index], trie, ROOT))
-        node, token = node_end, token_end
-    unsure = list(zip(arrays["unsure.state"].tolist(), arrays["unsure.tokens"], strict=True))
+    )
     rows = {}
-    cut = part = 0
+    ends = np.stack([arrays[f"row.{part}_end"] for part in ("unsure", "root", "node", "token")])
+    begins = np.concatenate([np.zeros((4, 1), np.int64), ends[:, :-1]], axis=1)
     for index, state in enumerate(arrays["row.state"].tolist()):
-        cut_end = int(arrays["row.cut_end"][index])
-        part_end = int(arrays["row.unsure_end"][index])
-        rows[state] = LexerRow(
-            arrays["row.inside"][index], tuple(unsure[part:part_end]), tuple(cuts[cut:cut_end])
+        parts, roots, nodes, tokens = map(slice, begins[:, index], ends[:, index])
+        # `first` has one entry more than nodes for each trie.
+        first = slice(nodes.start + index, nodes.stop + index + 1)
+        trie = FlatTrie(
+            byte=arrays["trie.byte"][nodes],
+            depth=arrays["trie.depth"][nodes],
+            end=arrays["trie.end"][nodes],
+            first=arrays["trie.first"][first],
+            tokens=arrays["trie.tokens"][tokens],
         )
-        cut, part = cut_end, part_end
-    return tuple(zip(live, shadow, strict=True)), rows
+        forest = Forest(
+            trie, *(arrays[f"root.{part}"][roots] for part in ("node", "way", "effect"))
+        )
+        rows[state] = LexerRow(arrays["row.inside"][index], tuple(unsure[parts]), forest)
+    return tuple(zip(live, shadow, strict=True)), rows, effects
 
 
 def _ends(lengths: list[int]) -> NDArray[np.int64]:

@@ -1,12 +1,15 @@
-"""Byte strings with token ids as a preorder trie, the form every walk runs over.
+"""Byte strings with token ids as preorder tries, the form every walk runs over.
 
-Input:  (bytes, token id) pairs; several tokens may have the same bytes.
-Output: `FlatTrie`.
+Input:  the tokens' bytes; several tokens may have the same.
+Output: `FlatTrie`, of whole tokens or of what is left of some of them.
 
 In preorder a subtree is a contiguous range of nodes, so a dead byte skips all tokens
 below it by one jump, and the tokens below a node are a contiguous range too.
 
-Shapes: N trie nodes, K (string, token) pairs, D bytes of the longest string.
+Every end of every token is ranked once, in the order of bytes. So what is left of tokens
+behind some nodes is sorted as integers, and equal remainders lie side by side.
+
+Shapes: N trie nodes, V tokens, K (string, token) pairs, S bytes of all tokens together.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 
 
 class FlatTrie(NamedTuple):
-    """A byte trie in preorder. Node 0 is the root, the empty string.
+    """A byte trie in preorder, or several one behind the other. A root is the empty string.
 
     The tokens spelled at node n are `tokens[first[n]:first[n + 1]]`, those at or below it
     `tokens[first[n]:first[end[n]]]`.
@@ -33,107 +36,209 @@ class FlatTrie(NamedTuple):
     tokens: NDArray[np.int32]  # [K] token ids
 
 
-def build_trie(strings: Sequence[bytes], tokens: Sequence[int] | None = None) -> FlatTrie:
-    """The trie of all non-empty `strings`.
+class Ends(NamedTuple):
+    """All tokens' bytes, one token after the other, and their ends in the order of bytes.
+
+    The end of token t from its byte i on has the rank `rank[start[t] + i]`; equal ends have one
+    rank, the r-th of them is `data[place[r]:place[r] + length[r]]`.
+    """
+
+    data: NDArray[np.uint8]  # [S]
+    start: NDArray[np.int64]  # [V]
+    rank: NDArray[np.int32]  # [S]
+    place: NDArray[np.int64]  # [ranks]
+    length: NDArray[np.int64]  # [ranks]
+
+
+def rank_ends(strings: Sequence[bytes]) -> Ends:
+    """Rank all ends of the tokens, by prefix doubling.
 
     Args:
-        strings: in any order.
-        tokens: the token id of each; default its index.
+        strings: the tokens' bytes, by token id.
+
+    Source: U. Manber, G. Myers, Suffix arrays, SIAM J. Comput. 22, 1993.
     """
-    ids = range(len(strings)) if tokens is None else tokens
-    pairs = sorted((string, token) for string, token in zip(strings, ids, strict=True) if string)
-    return _from_sorted(pairs)
+    data = np.frombuffer(b"".join(strings), np.uint8)
+    lengths = np.array([len(string) for string in strings], np.int64)
+    stop = np.repeat(np.cumsum(lengths), lengths)
+    left = stop - np.arange(data.size)  # bytes of the end that begins here
+    rank = data.astype(np.int64) + 1
+    n_bytes, n_known = 1, 0
+    while True:  # rank is by the first n_bytes, from 1; 0 is what ends before
+        behind = np.zeros_like(rank)
+        longer = np.flatnonzero(left > n_bytes)
+        behind[longer] = rank[longer + n_bytes]
+        found, places, rank = np.unique(
+            rank * (int(rank.max(initial=0)) + 1) + behind, return_index=True, return_inverse=True
+        )
+        if len(found) == n_known:
+            break
+        n_bytes, n_known, rank = 2 * n_bytes, len(found), rank + 1
+    return Ends(data, np.cumsum(lengths) - lengths, rank.astype(np.int32), places, left[places])
 
 
-def remainder_trie(trie: FlatTrie, nodes: NDArray[np.int32], strings: Sequence[bytes]) -> FlatTrie:
+def build_trie(ends: Ends, tokens: NDArray[np.int64]) -> FlatTrie:
+    """The trie of some whole tokens.
+
+    Args:
+        ends: of all tokens.
+        tokens: ids of tokens that are not empty, ascending.
+    """
+    keys = (ends.rank[ends.start[tokens]].astype(np.int64) << _token_bits(ends)) | tokens
+    keys.sort()
+    trie, _ = _from_keys(ends, keys)
+    return trie
+
+
+def remainder_tries(
+    trie: FlatTrie,
+    ends: Ends,
+    nodes: NDArray[np.int32],
+    group: NDArray[np.int64],
+    killed: NDArray[np.bool_],
+) -> tuple[FlatTrie, NDArray[np.int32], NDArray[np.int64]]:
     """What is left of the tokens below `nodes` once the bytes up to each node are gone.
 
-    Equal remainders are one node: that of `x",`, `name",` and `"",` behind `"` is `,`.
+    Equal remainders of a group are one node: that of `x",`, `name",` and `"",` behind `"` is `,`.
 
     Args:
-        trie: the tokens.
+        trie: of whole tokens.
+        ends: of the tokens.
         nodes: each contributes the tokens strictly below it.
-        strings: the tokens' bytes, by token id.
+        group: int64[nodes], in which trie.
+        killed: bool[groups, 256], bytes that no remainder in a group may begin with.
+
+    Returns:
+        The groups' tries in one, the root of each, and which group it is; no empty ones.
     """
-    pairs: set[tuple[bytes, int]] = set()
-    for node in nodes.tolist():
-        depth = int(trie.depth[node])
-        below = trie.tokens[trie.first[node + 1] : trie.first[trie.end[node]]]
-        pairs.update([(strings[token][depth:], token) for token in below.tolist()])
-    return _from_sorted(sorted(pairs))
+    keys = np.zeros(0, np.int64)
+    keys = np.zeros(_remainders(trie, ends, nodes, group, killed, keys), np.int64)
+    _remainders(trie, ends, nodes, group, killed, keys)
+    keys.sort()
+    tries, roots = _from_keys(ends, keys)
+    return tries, roots, np.unique(keys >> _group_bit(ends))
 
 
-def spelling(trie: FlatTrie, node: int, strings: Sequence[bytes]) -> bytes:
-    """The bytes from the root to a node, at or below which some token ends.
-
-    Args:
-        trie: of whole tokens or of their remainders.
-        node: of `trie`.
-        strings: the tokens' bytes, by token id; the trie may hold only their ends.
-    """
-    end = node
-    while trie.first[end + 1] == trie.first[node]:
-        end += 1  # the first token of the subtree ends further down
-    string = strings[int(trie.tokens[trie.first[node]])]
-    depth = int(trie.depth[end])
-    return string[len(string) - depth : len(string) - depth + int(trie.depth[node])]
+@njit(nogil=True, cache=True)
+def _bits(number: int) -> int:
+    """How many bits the numbers below `number` take."""
+    n_bits = 1
+    while number > (1 << n_bits):
+        n_bits += 1
+    return n_bits
 
 
-def _from_sorted(pairs: Sequence[tuple[bytes, int]]) -> FlatTrie:
-    data = np.frombuffer(b"".join(string for string, _ in pairs), np.uint8)
-    lengths = np.array([len(string) for string, _ in pairs], np.int64)
-    capacity = 1 + len(data)
+@njit(nogil=True, cache=True)
+def _token_bits(ends: Ends) -> int:
+    """A key is (group, rank, token), the token in that many bits."""
+    return _bits(ends.start.size)
+
+
+@njit(nogil=True, cache=True)
+def _group_bit(ends: Ends) -> int:
+    return _bits(ends.start.size) + _bits(ends.place.size)
+
+
+@njit(nogil=True, cache=True)
+def _remainders(
+    trie: FlatTrie,
+    ends: Ends,
+    nodes: NDArray[np.int32],
+    group: NDArray[np.int64],
+    killed: NDArray[np.bool_],
+    keys: NDArray[np.int64],
+) -> int:
+    """Write the keys of `remainder_tries`, not sorted, unless there is no room; their number."""
+    token_bits, group_bit = _token_bits(ends), _group_bit(ends)
+    n_keys = 0
+    for index in range(nodes.size):
+        node = nodes[index]
+        depth = trie.depth[node]
+        child = node + 1
+        while child < trie.end[node]:
+            if not killed[group[index], trie.byte[child]]:
+                first, last = trie.first[child], trie.first[trie.end[child]]
+                if keys.size:
+                    for place in range(first, last):
+                        token = trie.tokens[place]
+                        rank = np.int64(ends.rank[ends.start[token] + depth])
+                        key = (np.int64(group[index]) << group_bit) | (rank << token_bits) | token
+                        keys[n_keys + place - first] = key
+                n_keys += last - first
+            child = trie.end[child]
+    return n_keys
+
+
+def _from_keys(ends: Ends, keys: NDArray[np.int64]) -> tuple[FlatTrie, NDArray[np.int32]]:
+    """The tries of sorted keys, one a group, and their roots."""
+    ranks = (keys >> _token_bits(ends)) & ((1 << _bits(ends.place.size)) - 1)
+    capacity = int(ends.length[ranks].sum()) + len(keys) + 1
     trie = FlatTrie(
         byte=np.zeros(capacity, np.uint8),
         depth=np.zeros(capacity, np.int32),
         end=np.zeros(capacity, np.int32),
         first=np.zeros(capacity + 1, np.int32),
-        tokens=np.array([token for _, token in pairs], np.int32),
+        tokens=(keys & ((1 << _token_bits(ends)) - 1)).astype(np.int32),
     )
-    n_nodes = int(_fill(data, lengths, trie))
-    return FlatTrie(
-        byte=trie.byte[:n_nodes].copy(),
-        depth=trie.depth[:n_nodes].copy(),
-        end=trie.end[:n_nodes].copy(),
-        first=trie.first[: n_nodes + 1].copy(),
-        tokens=trie.tokens,
+    roots = np.zeros(len(keys) + 1, np.int32)
+    n_nodes, n_roots = _fill(ends, keys >> _group_bit(ends), ranks, trie, roots)
+    return (
+        FlatTrie(
+            byte=trie.byte[:n_nodes].copy(),
+            depth=trie.depth[:n_nodes].copy(),
+            end=trie.end[:n_nodes].copy(),
+            first=trie.first[: n_nodes + 1].copy(),
+            tokens=trie.tokens,
+        ),
+        roots[:n_roots].copy(),
     )
 
 
-@njit()
-def _fill(data: NDArray[np.uint8], lengths: NDArray[np.int64], trie: FlatTrie) -> int:
-    """Write the nodes of sorted strings in preorder; returns N.
+@njit(nogil=True, cache=True)
+def _fill(
+    ends: Ends,
+    groups: NDArray[np.int64],
+    ranks: NDArray[np.int64],
+    trie: FlatTrie,
+    roots: NDArray[np.int32],
+) -> tuple[int, int]:
+    """Write the nodes of sorted strings in preorder; returns N and how many roots.
 
     A string shares with the one before it the path up to their common prefix; the path's
-    deeper nodes end there.
+    deeper nodes end there. Without strings there is one root.
     """
-    longest = 0
-    for length in lengths:
-        longest = max(longest, length)
-    path = np.zeros(longest + 1, np.int32)
+    path = np.zeros(ends.length.max() + 1 if ends.length.size else 1, np.int32)
     depth = 0
     n_nodes = 1
-    offset = 0
-    for index in range(lengths.size):
-        length = lengths[index]
+    n_roots = 1
+    for index in range(ranks.size):
+        length = ends.length[ranks[index]]
+        place = ends.place[ranks[index]]
         shared = 0
-        while (
-            shared < depth
-            and shared < length
-            and trie.byte[path[shared + 1]] == data[offset + shared]
-        ):
-            shared += 1
+        if index == 0 or groups[index] == groups[index - 1]:
+            while (
+                shared < depth
+                and shared < length
+                and trie.byte[path[shared + 1]] == ends.data[place + shared]
+            ):
+                shared += 1
         for level in range(shared + 1, depth + 1):
             trie.end[path[level]] = n_nodes
+        if index and groups[index] != groups[index - 1]:
+            trie.end[path[0]] = n_nodes
+            trie.first[n_nodes] = index
+            roots[n_roots] = n_nodes
+            path[0] = n_nodes
+            n_nodes += 1
+            n_roots += 1
         for level in range(shared + 1, length + 1):
-            trie.byte[n_nodes] = data[offset + level - 1]
+            trie.byte[n_nodes] = ends.data[place + level - 1]
             trie.depth[n_nodes] = level
             trie.first[n_nodes] = index
             path[level] = n_nodes
             n_nodes += 1
         depth = length
-        offset += length
     for level in range(depth + 1):
         trie.end[path[level]] = n_nodes
-    trie.first[n_nodes] = lengths.size
-    return n_nodes
+    trie.first[n_nodes] = ranks.size
+    return n_nodes, n_roots

@@ -1,0 +1,392 @@
+"""Tokens across the ends of lexemes: the parser's answers, remembered for the kernel.
+
+What is left of tokens behind a lexeme is walked by `constrain.masks.kernels.cross`, through
+all further lexemes. It knows the parser as a table: stacks and a way to end a lexeme lead to a
+thread. The table is filled as it is asked for, as a lazy DFA is, so that a mask asks the
+parser only what no mask has asked before.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.adjacency import Adjacency
+from constrain.automata.lexer import DEAD
+from constrain.decode.machine import Machine, Thread
+from constrain.decode.stacks import Stacks, StackUnderflow
+from constrain.masks.kernels import (
+    CUT_OFF,
+    EFFECT_BITS,
+    END,
+    INDENT,
+    MAX_BASES,
+    MIXED,
+    MOVE,
+    NO_EFFECT,
+    NO_ROOM,
+    SLICE,
+    UNDERFLOW,
+    UNKNOWN,
+    WAY_BITS,
+    WHOLE,
+    Asked,
+    Forest,
+    Known,
+    Memory,
+    Todo,
+    cross,
+    push,
+    put,
+    put_all,
+)
+from constrain.masks.rows import Walker
+
+MAX_ANSWERS = 1_000_000
+"""Answers of the parser that are kept, some hundred bytes each."""
+
+FIRST_ROOM = 1 << 12
+
+SLICE_DEPTH = 2
+"""How much deeper is looked at once into what was cut off."""
+
+MIN_TOP = 3
+MAX_TOP = 6
+"""Higher stacks are cut, to the first."""
+
+Row = NDArray[np.int32]
+
+
+class Deeper(NamedTuple):
+    """Questions about stacks that were cut, on which the tokens at some nodes depend."""
+
+    kind: NDArray[np.uint8]
+    key: NDArray[np.int64]
+    node: NDArray[np.int32]
+
+
+Verdict = Callable[[Thread], bool]
+
+
+class Crossing:
+    """Walks remainders through all further lexemes. Not safe under threads by itself."""
+
+    def __init__(
+        self, machine: Machine, walker: Walker, adjacency: Adjacency, is_viable: Verdict
+    ) -> None:
+        self._machine = machine
+        self._walker = walker
+        self._adjacency = adjacency
+        self._is_viable = is_viable
+        self._seen = _memory(FIRST_ROOM)
+        self._turn = 0  # of `_seen`
+        self._todo = _todo(FIRST_ROOM)
+        self._asked = _asked(FIRST_ROOM)
+        self._deeper = _asked(FIRST_ROOM)
+        self.forget()
+
+    def is_full(self) -> bool:
+        """Whether it is time to forget."""
+        return (
+            int(self._moves.used[0]) > MAX_ANSWERS
+            or int(self._grafts.used[0]) > MAX_ANSWERS
+            or int(self._bases.used[0]) > MAX_BASES // 2
+        )
+
+    def forget(self) -> None:
+        """Drop all answers of the parser."""
+        self._stacks: list[Stacks] = []
+        self._stacks_ids: dict[Stacks, int] = {}
+        self._thread_ids: dict[tuple[Stacks, int, int], int] = {}
+        self._threads = np.zeros((3, 64), np.int32)  # stacks, lexer state and slice, by thread
+        self._number_thread(self._machine.parser.nothing, DEAD, UNKNOWN)
+        self._moves = _memory(FIRST_ROOM)
+        self._grafts = _memory(FIRST_ROOM)
+        self._bases = _memory(FIRST_ROOM)
+        self._slices = np.zeros((2, FIRST_ROOM), np.int32)  # stacks and the base below, by base
+        self._wholes = _memory(FIRST_ROOM)
+        self._verdicts = _memory(FIRST_ROOM)
+
+    def mark(self, stacks: Stacks, forest: Forest, row: Row) -> Deeper:
+        """Add to `row` the tokens of `forest` that leave something viable.
+
+        Args:
+            stacks: before the lexeme that ends in the forest's ways; may be cut.
+            forest: what is left of tokens.
+            row: int32[W].
+
+        Returns:
+            What could not be told without what was cut off.
+        """
+        self._begin(MOVE, self._keys(stacks, forest), CUT_OFF, forest.root)
+        self._cross(forest, row, _asked(0))
+        return self._left()
+
+    def mark_deeper(self, deeper: Deeper, below: Stacks, forest: Forest, row: Row) -> Deeper:
+        """The same, for what `mark` left, with `below` in the place of what was cut off."""
+        self._begin(deeper.kind, deeper.key, self._number_base(below), deeper.node)
+        self._cross(forest, row, _asked(0))
+        return self._left()
+
+    def ends(
+        self, stacks: Stacks, below: Stacks | None, forest: Forest
+    ) -> Iterator[tuple[Thread, NDArray[np.int32]]]:
+        """How tokens of `forest` end alive: the threads then, each with nodes of its trie.
+
+        Args:
+            stacks: as for `mark`.
+            below: all that was cut off.
+            forest: as for `mark`.
+        """
+        base = self._number_base(below)
+        self._begin(MOVE, self._keys(stacks, forest), base, forest.root)
+        ends = self._cross(forest, np.zeros(0, np.int32), _asked(FIRST_ROOM))
+        used = int(ends.used[0])
+        if not used:
+            return
+        node = ends.node[:used]
+        places = np.stack([ends.key[:used], ends.base[:used]])
+        kinds, group = np.unique(places, axis=1, return_inverse=True)
+        sizes = np.bincount(group.ravel())
+        members = np.split(node[np.argsort(group.ravel(), kind="stable")], np.cumsum(sizes)[:-1])
+        for (one, number), nodes in zip(kinds.T.tolist(), members, strict=True):
+            top, state, effect = self._parts(one)
+            yield (self._measured(self._whole(top, number), effect), state), nodes
+
+    def _keys(self, stacks: Stacks, forest: Forest) -> NDArray[np.int64]:
+        """What becomes of `stacks` at each root."""
+        number = np.int64(self._number(stacks)) << WAY_BITS
+        return ((number | forest.cut) << EFFECT_BITS) | forest.effect
+
+    def _begin(
+        self,
+        kind: NDArray[np.uint8] | int,
+        key: NDArray[np.int64],
+        base: int,
+        node: NDArray[np.int32],
+    ) -> None:
+        """Forget the last crossing, and ask the first questions."""
+        n_asked = len(key)
+        while len(self._asked.node) < n_asked:
+            self._asked = _doubled(self._asked)
+        self._asked.kind[:n_asked] = kind
+        self._asked.wanted[:n_asked] = self._asked.key[:n_asked] = key
+        self._asked.base[:n_asked] = base
+        self._asked.node[:n_asked] = node
+        self._asked.used[0] = n_asked
+        self._deeper.used[0] = self._todo.used[0] = 0
+        self._seen.used[0] = 0
+        self._turn += 1
+
+    def _left(self) -> Deeper:
+        used = int(self._deeper.used[0])
+        kind, _, key, _, node, _ = self._deeper
+        return Deeper(kind[:used].copy(), key[:used].copy(), node[:used].copy())
+
+    def _cross(self, forest: Forest, row: Row, ends: Asked) -> Asked:
+        while True:
+            result = cross(
+                self._walker.table(),
+                self._walker.effects.table,
+                self._known(),
+                forest.trie,
+                self._walker.path,
+                self._seen,
+                self._turn,
+                self._asked,
+                self._deeper,
+                self._todo,
+                ends,
+                row,
+            )
+            if result == NO_EFFECT:
+                self._walker.effects.learn()
+            elif result == NO_ROOM:
+                self._todo, self._asked = _roomy(self._todo), _roomy(self._asked)
+                self._deeper, ends = _roomy(self._deeper), _roomy(ends)
+                if 4 * int(self._seen.used[0]) > len(self._seen.key):
+                    self._seen = _memory(len(self._seen.key))
+                if 2 * int(self._bases.used[0]) > self._slices.shape[1]:
+                    self._make_room_for_bases()
+            elif self._asked.used[0]:
+                self._answer()
+            else:
+                return ends
+
+    def _answer(self) -> None:
+        """Answer all that was asked."""
+        used = int(self._asked.used[0])
+        kind, wanted = self._asked.kind[:used], self._asked.wanted[:used]
+        for key in np.unique(wanted[kind == MOVE]).tolist():
+            self._moves = _with(self._moves, key, self._move(key))
+        for key in np.unique(wanted[kind == END]).tolist():
+            self._verdicts = _with(self._verdicts, key, self._verdict(key))
+        for key in np.unique(wanted[kind == SLICE]).tolist():
+            upper, lower = divmod(key, 1 << WAY_BITS)
+            stacks = self._machine.parser.graft(self._stacks[upper], self._stacks[lower])
+            self._grafts = _with(self._grafts, key, self._number(stacks))
+        for key in np.unique(wanted[kind == WHOLE]).tolist():
+            upper, lower = divmod(key, MAX_BASES)
+            stacks = self._whole(self._stacks[upper], lower)
+            self._wholes = _with(self._wholes, key, self._number(stacks))
+
+    def _move(self, key: int) -> int:
+        """The thread behind a lexeme, DEAD, UNDERFLOW or MIXED.
+
+        Behind a line end whose indentation is still to come it is one in the state DEAD.
+        """
+        stacks, way, effect = self._parts(key & ~INDENT)
+        winners, residue = self._walker.ways[way]
+        parser = self._machine.parser
+        is_line_end = False
+        try:
+            if key & INDENT:
+                after = parser.indent(stacks, self._walker.effects.spelled[effect])
+            elif effect:
+                after = parser.advance(self._measured(stacks, effect), winners)
+            else:
+                ended = parser.end_line(stacks, winners)
+                if ended is None:
+                    return MIXED
+                after, is_line_end = ended
+            state = DEAD if is_line_end else self._machine.begin(after, residue)[1]
+        except StackUnderflow:
+            return UNDERFLOW
+        if state == DEAD and not is_line_end:
+            return DEAD
+        slice_ = parser.beneath(after, MIN_TOP) if after.depth > MAX_TOP else None
+        if slice_ is None:
+            return self._number_thread(after, state, UNKNOWN)
+        return self._number_thread(parser.cut(after, MIN_TOP), state, self._number(slice_))
+
+    def _verdict(self, key: int) -> int:
+        """Whether a thread is viable, or UNDERFLOW."""
+        try:
+            stacks, state, effect = self._parts(key)
+            return int(self._is_viable((self._measured(stacks, effect), state)))
+        except StackUnderflow:
+            return UNDERFLOW
+
+    def _whole(self, stacks: Stacks, base: int) -> Stacks:
+        """Stacks with all of their base."""
+        while base != CUT_OFF:
+            slice_, base = self._slices[:, base].tolist()
+            stacks = self._machine.parser.graft(stacks, self._stacks[slice_])
+        return stacks
+
+    def _parts(self, key: int) -> tuple[Stacks, int, int]:
+        """What `key_of` was made of: stacks, a way or a lexer state, an effect."""
+        rest, effect = divmod(key, 1 << EFFECT_BITS)
+        stacks, way = divmod(rest, 1 << WAY_BITS)
+        return self._stacks[stacks], way, effect
+
+    def _measured(self, stacks: Stacks, effect: int) -> Stacks:
+        if not effect:
+            return stacks
+        return self._machine.parser.measure(stacks, self._walker.effects.spelled[effect])
+
+    def _known(self) -> Known:
+        stacks, state, pushed = self._threads
+        slice_, lower = self._slices
+        return Known(
+            stacks,
+            state,
+            pushed,
+            self._adjacency.sure(),
+            self._moves,
+            self._verdicts,
+            self._grafts,
+            self._wholes,
+            self._bases,
+            slice_,
+            lower,
+        )
+
+    def _number(self, stacks: Stacks) -> int:
+        number = self._stacks_ids.setdefault(stacks, len(self._stacks))
+        if number == len(self._stacks):
+            self._stacks.append(stacks)
+        return number
+
+    def _number_base(self, below: Stacks | None) -> int:
+        """The base that is `below`, in thin slices."""
+        parser = self._machine.parser
+        slices: list[Stacks] = []
+        while below is not None and below is not parser.underflow:
+            depth = SLICE_DEPTH
+            while below.depth > depth and parser.beneath(below, depth) is None:
+                depth *= 2
+            slices.append(parser.cut(below, depth))
+            below = parser.beneath(below, depth) if below.depth > depth else None
+        base = CUT_OFF
+        for slice_ in reversed(slices):
+            lower, base = base, UNKNOWN
+            while base == UNKNOWN:
+                base = push(self._known(), self._number(slice_), lower)
+                if base == UNKNOWN:
+                    self._make_room_for_bases()
+        return base
+
+    def _make_room_for_bases(self) -> None:
+        self._bases = _grown(self._bases)
+        self._slices = np.concatenate([self._slices, self._slices], axis=1)
+
+    def _number_thread(self, stacks: Stacks, state: int, pushed: int) -> int:
+        key = stacks, state, pushed
+        number = self._thread_ids.setdefault(key, len(self._thread_ids))
+        if number == len(self._thread_ids) - 1:
+            if number == self._threads.shape[1]:
+                self._threads = np.concatenate([self._threads, self._threads], axis=1)
+            self._threads[:, number] = self._number(stacks), state, pushed
+        return number
+
+
+def _memory(room: int) -> Memory:
+    size = 2 * room + 1
+    return Memory(
+        np.full(size, UNKNOWN, np.int64), np.full(size, UNKNOWN, np.int32), np.zeros(1, np.int64)
+    )
+
+
+def _grown(memory: Memory) -> Memory:
+    larger = _memory(len(memory.key))
+    put_all(larger, memory)
+    return larger
+
+
+def _with(memory: Memory, key: int, value: int) -> Memory:
+    """`memory`, or a larger one, with one answer more."""
+    if len(memory.key) < 2 * (int(memory.used[0]) + 1):
+        memory = _grown(memory)
+    put(memory, key, value)
+    return memory
+
+
+def _todo(room: int) -> Todo:
+    thread, base, node = np.zeros((3, room), np.int32)
+    return Todo(thread, base, node, np.zeros(1, np.int64))
+
+
+def _asked(room: int) -> Asked:
+    return Asked(
+        np.zeros(room, np.uint8),
+        np.zeros(room, np.int64),
+        np.zeros(room, np.int64),
+        np.zeros(room, np.int32),
+        np.zeros(room, np.int32),
+        np.zeros(1, np.int64),
+    )
+
+
+def _roomy(items: Any) -> Any:
+    """The same `Todo` or `Asked`, or twice the room."""
+    return _doubled(items) if 2 * int(items.used[0]) > len(items.node) else items
+
+
+def _doubled(items: Any) -> Any:
+    """The same `Todo` or `Asked` with twice the room."""
+    *arrays, used = items
+    return type(items)(*(np.concatenate([a, a]) for a in arrays), used)
