@@ -11,17 +11,15 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
 
 import constrain
 from constrain import Grammar, MaskStore, Vocabulary, bitmask
+from tests.draws import Draw, by_first_byte, uniform
 
 BUDGET = 200
 OTHERS = ("gemma2", "mistral-v1", "starcoder2")
 DRAWS = ("uniform", "by_first_byte")
 CHUNK = 1000
-
-Draw = Callable[[NDArray[np.int64], np.random.Generator], int]
 
 
 def refuse_constant(name: str) -> None:
@@ -32,22 +30,6 @@ def assert_is_json(text: bytes) -> None:
     """`json.loads` reads it, strict, NaN and Infinity refused, and it is UTF-8."""
     # As strings: Python refuses to convert thousands of digits, JSON does not.
     json.loads(text.decode(), parse_constant=refuse_constant, parse_int=str)
-
-
-def uniform(ids: NDArray[np.int64], rng: np.random.Generator) -> int:
-    return int(ids[rng.integers(len(ids))])
-
-
-def by_first_byte(vocabulary: Vocabulary) -> Draw:
-    """A draw that gives each first byte the same chance; all end tokens count as one byte."""
-    first = np.array([token[0] if token else 256 for token in vocabulary.tokens])
-
-    def draw(ids: NDArray[np.int64], rng: np.random.Generator) -> int:
-        firsts = first[ids]
-        present = np.flatnonzero(np.bincount(firsts))
-        return uniform(ids[firsts == uniform(present, rng)], rng)
-
-    return draw
 
 
 def generate(store: MaskStore, draw: Draw, rng: np.random.Generator) -> bytes:

@@ -66,7 +66,6 @@ GAPS = [
     ('package p\n\nimport "\\u00e9"\n', False),
     ("package p\n\nvar x = 1//line a:b\n", False),
     ("package p\n//line a:9223372036854775808\n", False),
-    (" \ufeffpackage p\n", True),
 ]
 
 
