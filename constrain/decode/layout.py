@@ -273,8 +273,7 @@ class IndentationParser(Parser):
         return margin
 
     def _marker(self, value: Margin | Level, stacks: Stacks) -> Stacks:
-        edge: Edge = (self._state(value), stacks)
-        return self.intern([edge])
+        return self.push(self._state(value), stacks)
 
     def _state(self, value: Margin | Level) -> int:
         number = self._numbers.get(value)

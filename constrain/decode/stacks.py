@@ -21,6 +21,7 @@ from weakref import WeakValueDictionary
 from constrain.automata.lr0 import LRAutomaton
 
 Edge = tuple[int, "Stacks"]
+Key = tuple[int, int] | frozenset[tuple[int, int]]  # of one edge, of several
 
 
 class StackUnderflow(Exception):  # noqa: N818 - control flow between `cut` and its caller
@@ -97,9 +98,14 @@ class Parser:
     def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
         self.automaton = automaton
         self.ignored = frozenset(ignored)
-        self._interned: WeakValueDictionary[frozenset[tuple[int, int]], Stacks] = (
-            WeakValueDictionary()
-        )
+        self._longer = [
+            tuple((lhs, length) for lhs, length in complete if length > 1)
+            for complete in automaton.reductions
+        ]
+        self._unit_closures: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._shifted = {terminal for targets in automaton.shift for terminal in targets}
+        self._shiftable: dict[tuple[int, ...], frozenset[int]] = {}
+        self._interned: WeakValueDictionary[Key, Stacks] = WeakValueDictionary()
         self.free: frozenset[int] = frozenset()
         self.line_ends: frozenset[int] = frozenset()
         self.reads_line_end_before = False
@@ -108,18 +114,29 @@ class Parser:
         self.nothing = Stacks(())
         self.bottom = Stacks(())
         self.underflow = Stacks(())
-        self.initial = self.intern([(0, self.bottom)])
+        self.initial = self.push(0, self.bottom)
 
     def intern(self, edges: Iterable[Edge]) -> Stacks:
         """The node with these edges."""
-        self.n_interned += 1
         distinct = tuple(dict.fromkeys(edges))
         if not distinct:
             return self.nothing
+        if len(distinct) == 1:
+            return self.push(*distinct[0])
+        self.n_interned += 1
         key = frozenset((state, id(below)) for state, below in distinct)
         node = self._interned.get(key)
         if node is None:
             node = self._interned[key] = Stacks(tuple(sorted(distinct, key=_state)))
+        return node
+
+    def push(self, state: int, below: Stacks) -> Stacks:
+        """The node with one edge."""
+        self.n_interned += 1
+        key = (state, id(below))
+        node = self._interned.get(key)
+        if node is None:
+            node = self._interned[key] = Stacks(((state, below),))
         return node
 
     def union(self, one: Stacks, other: Stacks) -> Stacks:
@@ -145,21 +162,43 @@ class Parser:
         for state, below in stacks.edges:
             level[state] = self.union(level.get(state, self.nothing), below)
         reduced: dict[int, dict[Edge, None]] = {}  # top state → edges below it
-        todo = list(level.items())
-        for state, below in todo:
-            for lhs, length in self.automaton.reductions[state]:
+        nodes: dict[Edge, Stacks] = {}
+        reductions = self.automaton.reductions
+        todo = [(reductions[state], below) for state, below in level.items()]
+        for complete, below in todo:
+            for lhs, length in complete:
                 for edge in self.pop(below, length - 1):
-                    target = self.automaton.goto[edge[0]][lhs]
-                    found = reduced.setdefault(target, {})
-                    if edge not in found:
-                        found[edge] = None
-                        todo.append((target, self.intern([edge])))
+                    if edge not in nodes:
+                        nodes[edge] = self.push(*edge)
+                    for target in self._unit_closure(edge[0], lhs):
+                        found = reduced.setdefault(target, {})
+                        if edge not in found:
+                            found[edge] = None
+                            todo.append((self._longer[target], nodes[edge]))
         for state, edges in reduced.items():
-            level[state] = self.union(level.get(state, self.nothing), self.intern(edges))
+            below = nodes[next(iter(edges))] if len(edges) == 1 else self.intern(edges)
+            level[state] = self.union(level.get(state, self.nothing), below)
         return level
+
+    def _unit_closure(self, state: int, lhs: int) -> tuple[int, ...]:
+        """The states on top of `state` after `lhs` and any reductions of a single symbol."""
+        found = self._unit_closures.get((state, lhs))
+        if found is None:
+            goto, reductions = self.automaton.goto[state], self.automaton.reductions
+            targets = {goto[lhs]: None}
+            for target in (todo := list(targets)):
+                for symbol, length in reductions[target]:
+                    if length == 1 and goto[symbol] not in targets:
+                        targets[goto[symbol]] = None
+                        todo.append(goto[symbol])
+            found = self._unit_closures[state, lhs] = tuple(targets)
+        return found
 
     def pop(self, stacks: Stacks, length: int) -> Iterable[Edge]:
         """The edges that are on top once `length` more states are gone."""
+        while length and len(stacks.edges) == 1:
+            length -= not stacks.is_marker
+            ((_, stacks),) = stacks.edges
         nodes = _beneath_markers({stacks: None})
         for _ in range(length):
             if self.underflow in nodes:
@@ -172,10 +211,12 @@ class Parser:
     def acceptable(self, stacks: Stacks) -> frozenset[int]:
         """The terminals that may come next, ignored ones included."""
         if stacks.acceptable is None:
-            shift = self.automaton.shift
-            found = {t for state in self.closure(stacks) for t in shift[state]}
-            found.update(*(self._ignored_on(state) for state, _ in stacks.edges))
-            stacks.acceptable = frozenset(found)
+            tops = tuple(self.closure(stacks))
+            found = self._shiftable.get(tops)
+            if found is None:
+                found = frozenset(t for state in tops for t in self.automaton.shift[state])
+                self._shiftable[tops] = found
+            stacks.acceptable = found.union(*(self._ignored_on(s) for s, _ in stacks.edges))
         return stacks.acceptable
 
     def advance(self, stacks: Stacks, terminals: tuple[int, ...]) -> Stacks:
@@ -217,6 +258,8 @@ class Parser:
         return self.ignored
 
     def _shift(self, stacks: Stacks, terminal: int) -> Stacks:
+        if terminal not in self._shifted and stacks is not self.underflow:
+            return self.nothing
         tops: dict[int, list[Edge]] = {}
         shift = self.automaton.shift
         for state, below in self.closure(stacks).items():
