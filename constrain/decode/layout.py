@@ -14,7 +14,7 @@ How columns are counted is in `constrain.automata.margin`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from constrain.automata.lr0 import LRAutomaton
@@ -203,6 +203,35 @@ class IndentationParser(Parser):
         result = self.nothing
         for state, below in stacks.edges:
             result = self.union(result, self._end_line(below, self._margin(state)))
+        return result
+
+    def steps(self, terminals: tuple[int, ...]) -> tuple[Callable[[Stacks], Stacks], ...]:
+        """What `advance` does; a line end is shifted, and only then its margin understood.
+
+        So the one looks at the line's own states, and the other not at them.
+        """
+        if terminals != (self._newline,):
+            return super().steps(terminals)
+        return self._shift_line_end, self._follow_margins
+
+    def _shift_line_end(self, stacks: Stacks) -> Stacks:
+        """Margined stacks with their tops behind the line end; where some are in brackets, all."""
+        found: list[Edge] = []
+        for state, below in stacks.edges:
+            inside, ended = self._ended(below)
+            if inside is not self.nothing or not stacks.is_marker:
+                return self.advance(stacks, (self._newline,))
+            if ended is not self.nothing:
+                found.append((state, ended))
+        return self.intern(found)
+
+    def _follow_margins(self, stacks: Stacks) -> Stacks:
+        """The stacks after the indents or dedents of margined stacks behind a line end."""
+        if not stacks.is_marker:
+            return stacks
+        result = self.nothing
+        for state, below in stacks.edges:
+            result = self.union(result, self._follow_indentation(below, self._margin(state)))
         return result
 
     def _end_line(self, stacks: Stacks, margin: Margin) -> Stacks:

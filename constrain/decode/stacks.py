@@ -14,7 +14,7 @@ stack with that top.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -22,6 +22,13 @@ from constrain.automata.lr0 import LRAutomaton
 
 Edge = tuple[int, "Stacks"]
 Key = tuple[int, int] | frozenset[tuple[int, int]]  # of one edge, of several
+
+TOP = 3
+"""Nodes that `Parser.split` leaves in the top: with fewer, tops are too short to tell anything
+more often; with more, fewer texts have the same."""
+
+MAX_TOP = 32
+"""Nodes among which it looks for one to split at."""
 
 
 class StackUnderflow(Exception):  # noqa: N818 - control flow between `cut` and its caller
@@ -45,6 +52,8 @@ class Stacks:
         "_closure",
         "_cuts",
         "_following",
+        "_grafts",
+        "_split",
         "acceptable",
         "after",
         "completion",
@@ -64,6 +73,8 @@ class Stacks:
         self._advanced: dict[tuple[int, ...], Stacks] = {}
         self._cuts: dict[int, Stacks] = {}
         self._following: dict[int, tuple[Stacks, int]] = {}  # by lexer state, see `Machine`
+        self._grafts: dict[Stacks, Stacks] = {}  # by what stands on it
+        self._split: tuple[Stacks, Stacks | None] | None = None
 
     def __repr__(self) -> str:
         return f"Stacks(tops={[state for state, _ in self.edges]}, depth={self.depth})"
@@ -229,6 +240,10 @@ class Parser:
             stacks._advanced[terminals] = result
         return result
 
+    def steps(self, terminals: tuple[int, ...]) -> tuple[Callable[[Stacks], Stacks], ...]:
+        """Functions that one after the other do what `advance` does, each looking less deep."""
+        return (lambda stacks: self.advance(stacks, terminals),)
+
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
         """The stacks with the current line's indentation, for layouts that ask for it."""
         return stacks
@@ -285,6 +300,60 @@ class Parser:
             stacks._cuts[depth] = result
         return result
 
+    def split(self, stacks: Stacks) -> tuple[Stacks, Stacks | None]:
+        """The top of all stacks, some states long, and the one node on which they all stand.
+
+        In the top, `underflow` takes that node's place. None where they stand on no such node.
+        """
+        if stacks._split is None:
+            node = _foundation(stacks)
+            top = stacks if node is None else self._replace(stacks, node, self.underflow)
+            stacks._split = top, node
+        return stacks._split
+
+    def graft(self, top: Stacks, stacks: Stacks) -> Stacks:
+        """The stacks that `top` is when `stacks` stands where it was split off."""
+        result = stacks._grafts.get(top)
+        if result is None:
+            result = stacks._grafts[top] = self._replace(top, self.underflow, stacks)
+        return result
+
+    def _replace(self, stacks: Stacks, old: Stacks, new: Stacks) -> Stacks:
+        """The same stacks with another node in the place of `old`."""
+        replaced = {old: new}
+
+        def replace(node: Stacks) -> Stacks:
+            states = []
+            while node not in replaced and len(node.edges) == 1:
+                ((state, node),) = node.edges
+                states.append(state)
+            if node not in replaced:
+                replaced[node] = self.intern((state, replace(below)) for state, below in node.edges)
+            result = replaced[node]
+            for state in reversed(states):
+                result = self.push(state, result)
+            return result
+
+        return replace(stacks)
+
+
+def _foundation(stacks: Stacks) -> Stacks | None:
+    """The highest node on which all of `stacks` stand, with `TOP` nodes above it at least.
+
+    Every stack goes through one node of `level`; of those the deepest is below no other one.
+    """
+    level = {stacks: None}
+    for n_above in range(MAX_TOP):
+        if n_above >= TOP and len(level) == 1:
+            (node,) = level
+            return node if node.edges else None
+        deepest = max(level, key=_depth, default=None)
+        if deepest is None:
+            break
+        del level[deepest]
+        level.update((below, None) for _, below in deepest.edges)
+    return None
+
 
 def _beneath_markers(nodes: dict[Stacks, None]) -> dict[Stacks, None]:
     while any(node.is_marker for node in nodes):
@@ -298,3 +367,7 @@ def _beneath_markers(nodes: dict[Stacks, None]) -> dict[Stacks, None]:
 
 def _state(edge: Edge) -> int:
     return edge[0]
+
+
+def _depth(stacks: Stacks) -> int:
+    return stacks.depth
