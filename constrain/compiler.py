@@ -7,6 +7,7 @@ Grammar ─► ByteDFAs ─► Lexer ──► LexerRows ─► Engine ─► Ma
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -229,6 +230,7 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
         vocabulary.single_bytes,
         _ignored_behind(grammar, normal, names, ignored),
         _together(grammar, normal, names, ignored),
+        partial(_can_do_without, normal),
     )
     machine = Machine(lexer, make_parser(grammar, build_lr0(normal), ignored))
     completer = Completer(machine, vocabulary, adjacency.spellable)
@@ -317,6 +319,24 @@ def _together(
         for terminal in bits(group):
             found[terminal] = found.get(terminal, 0) | group
     return found
+
+
+def _can_do_without(normal: NormalGrammar, terminals: frozenset[int]) -> bool:
+    """Whether every stack can be completed without lexemes of some terminals.
+
+    What an item of a state still lacks is never the first symbol of a production.
+    """
+    productive = {s for s, terminal in enumerate(normal.lexed) if terminal not in terminals}
+    lacking = normal.productions
+    while True:
+        rest = [(lhs, rhs) for lhs, rhs in lacking if lhs not in productive]
+        found = {lhs for lhs, rhs in rest if productive.issuperset(rhs)}
+        if not found:
+            break
+        productive |= found
+        lacking = tuple(rest)
+    needed = {normal.start, *(symbol for _, rhs in normal.productions for symbol in rhs[1:])}
+    return needed <= productive
 
 
 def _unreachable(left: str, right: str) -> UnreachableTerminalError:

@@ -23,7 +23,7 @@ searches and is exact.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,7 +43,8 @@ class Adjacency:
 
     Args of the constructor that may be left out: `ignored_behind`, per terminal the ignored
     ones that may stand behind it wherever it stands; `together`, per terminal those that may
-    be candidates where it is, as bits. Without them, all.
+    be candidates where it is, as bits; without them, all. `can_do_without`: whether every stack
+    can be completed without some terminals; then no plan needs them.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Adjacency:
         spellable_bytes: NDArray[np.bool_],
         ignored_behind: Mapping[int, frozenset[int]] | None = None,
         together: Mapping[int, int] | None = None,
+        can_do_without: Callable[[frozenset[int]], bool] | None = None,
     ) -> None:
         self._lexer = lexer
         table = lexer.table
@@ -64,6 +66,7 @@ class Adjacency:
         self.used = sorted({*used, *ignored})
         self._ignored_behind = ignored_behind or {}
         self._together = together or {}
+        self._can_do_without = can_do_without or (lambda _: False)
         self._unbeaten: set[int] = set()
         self.entry_bytes = {t: self._entries(t) for t in self.used}
         self.trap = self._find_trap(follow, ignored)
@@ -114,6 +117,9 @@ class Adjacency:
         wanted = {t: [u for u in bits(follow[t]) if u in self.entry_bytes] for t in self.used}
         for terminal in ignored:
             wanted[terminal] = [u for u in self.used if u not in ignored]
+        swallowed = frozenset(u for t in ignored for u in wanted[t] if not is_open(t, u))
+        if swallowed and self._can_do_without(swallowed):
+            wanted = {t: [u for u in others if u not in swallowed] for t, others in wanted.items()}
         blocked = {t: next((u for u in wanted[t] if not is_open(t, u)), None) for t in self.used}
         open_ignored = {t for t in ignored if blocked[t] is None}
         while True:
@@ -126,11 +132,11 @@ class Adjacency:
                 break
             open_ignored |= more
         for terminal in self.used:
-            swallowed = blocked[terminal]
-            if swallowed is None or terminal in open_ignored:
+            other = blocked[terminal]
+            if other is None or terminal in open_ignored:
                 continue
-            if not any(may_part(terminal, other) for other in open_ignored):
-                return terminal, swallowed
+            if not any(may_part(terminal, between) for between in open_ignored):
+                return terminal, other
         return None
 
     def _entries(self, terminal: int) -> NDArray[np.bool_]:

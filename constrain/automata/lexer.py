@@ -159,6 +159,8 @@ class Lexer:
         self.winners: list[tuple[int, ...]] = []
         self.is_line_end: list[bool] = []
         self.rows: list[list[int] | None] = []
+        self._accepting = frozenset(np.flatnonzero(table.accepting).tolist())
+        self._residues: list[Members | None] = []
         self._newline = _newline(grammar)
         self._ids: dict[tuple[Members, Members], int] = {}
         self._first_alike: dict[Members, Members] = {}
@@ -203,8 +205,12 @@ class Lexer:
         """What must not happen after a lexeme that ends in `state`."""
         if not self.longest:
             return ()
-        live, shadow = self.members[state]
-        return self._alike(tuple(sorted({s for s in (*live, *shadow) if self.table.has_next[s]})))
+        residue = self._residues[state]
+        if residue is None:
+            live, shadow = self.members[state]
+            forbidding = {s for s in (*live, *shadow) if self.table.has_next[s]}
+            residue = self._residues[state] = self._alike(tuple(sorted(forbidding)))
+        return residue
 
     def intern(self, live: Members, shadow: Members) -> int:
         """The number of a state; shadows that can see no further byte of the lexeme are dropped.
@@ -231,6 +237,7 @@ class Lexer:
             self.members.append(key)
             self.winners.append(self._winners(live))
             self.rows.append(None)
+            self._residues.append(None)
             self.is_line_end.append(self._newline in self.table.owner[list(live)])
         return state
 
@@ -286,25 +293,21 @@ class Lexer:
 
     def _transitions(self, state: int) -> list[int]:
         live, shadow = self.members[state]
-        table = self.table
-        rows = table.next[list(live)].T.tolist()
-        shadows = table.next[list(shadow)]
-        killed = np.any(table.accepting[shadows], axis=0).tolist()
-        known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-        out = []
-        for column, dead, after in zip(rows, killed, shadows.T.tolist(), strict=True):
-            if dead or not any(column):
-                out.append(DEAD)
-                continue
-            key = (tuple(column), tuple(after))
-            target = known.get(key)
-            if target is None:
-                target = known[key] = self.intern(
-                    tuple(sorted({s for s in column if s != DEAD})),
-                    tuple(sorted({s for s in after if s != DEAD})),
-                )
-            out.append(target)
-        return out
+        columns = np.ascontiguousarray(self.table.next[[*live, *shadow]].T)
+        keys = columns.view(f"V{columns.itemsize * columns.shape[1]}").ravel().tolist()
+        targets: dict[bytes, int] = {}
+        for key in dict.fromkeys(keys):
+            after = memoryview(key).cast("i").tolist()
+            targets[key] = self._target({*after[: len(live)]}, {*after[len(live) :]})
+        return [targets[key] for key in keys]
+
+    def _target(self, live: set[int], shadow: set[int]) -> int:
+        """The state of these DFA states, the dead one perhaps among them."""
+        live.discard(DEAD)
+        shadow.discard(DEAD)
+        if not live or not self._accepting.isdisjoint(shadow):
+            return DEAD
+        return self.intern(tuple(sorted(live)), tuple(sorted(shadow)))
 
     def _mark_live(self, fresh: list[int]) -> None:
         """A state is live if it accepts or leads to a live one; others become DEAD."""

@@ -56,9 +56,16 @@ class Margin(NamedTuple):
         return Margin()
 
 
-@lru_cache(maxsize=100_000)
 def moved(margin: Margin, added: bytes) -> Margin:
     """The margin `added` further."""
+    last = max(added.rfind(b"\n"), added.rfind(b"\r"))
+    if last > 0 and added[last - 1] not in b"\\\r":  # this one begins a line, whatever was before
+        return _moved(Margin(), added[last + 1 :])
+    return _moved(margin, added)
+
+
+@lru_cache(maxsize=100_000)
+def _moved(margin: Margin, added: bytes) -> Margin:
     for byte in added:
         margin = margin.after(byte)
     return margin

@@ -50,12 +50,8 @@ MAX_ANSWERS = 1_000_000
 
 FIRST_ROOM = 1 << 12
 
-SLICE_DEPTH = 2
-"""How much deeper is looked at once into what was cut off."""
-
-MIN_TOP = 3
 MAX_TOP = 6
-"""Higher stacks are cut, to the first."""
+"""Higher stacks are split."""
 
 Row = NDArray[np.int32]
 
@@ -257,10 +253,9 @@ class Crossing:
             return UNDERFLOW
         if state == DEAD and not is_line_end:
             return DEAD
-        slice_ = parser.beneath(after, MIN_TOP) if after.depth > MAX_TOP else None
-        if slice_ is None:
-            return self._number_thread(after, state, UNKNOWN)
-        return self._number_thread(parser.cut(after, MIN_TOP), state, self._number(slice_))
+        top, rest = parser.split(after) if after.depth > MAX_TOP else (after, None)
+        pushed = UNKNOWN if rest is None else self._number(rest)
+        return self._number_thread(top, state, pushed)
 
     def _verdict(self, key: int) -> int:
         """Whether a thread is viable, or UNDERFLOW."""
@@ -316,11 +311,8 @@ class Crossing:
         parser = self._machine.parser
         slices: list[Stacks] = []
         while below is not None and below is not parser.underflow:
-            depth = SLICE_DEPTH
-            while below.depth > depth and parser.beneath(below, depth) is None:
-                depth *= 2
-            slices.append(parser.cut(below, depth))
-            below = parser.beneath(below, depth) if below.depth > depth else None
+            top, below = parser.split(below)
+            slices.append(top)
         base = CUT_OFF
         for slice_ in reversed(slices):
             lower, base = base, UNKNOWN

@@ -14,7 +14,7 @@ How columns are counted is in `constrain.automata.margin`.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from constrain.automata.lr0 import LRAutomaton
@@ -161,16 +161,12 @@ class IndentationParser(Parser):
             return self.advance(stacks, winners), False
         if inside is not self.nothing or len(winners) > 1:
             return None
-        if not stacks.is_marker:
-            return ended, True
-        if len(stacks.edges) > 1:
-            return None
-        return self.intern([(stacks.edges[0][0], ended)]), True
+        margined = stacks if stacks.is_marker else self._marker(Margin(), stacks)
+        return self._shift_line_end(margined), True
 
     def indent(self, stacks: Stacks, added: bytes) -> Stacks:
         """The stacks that wait behind a line end, with `added` as the rest of it."""
-        margin = self._margin(stacks.edges[0][0]) if stacks.is_marker else Margin()
-        return self._follow_indentation(self._bare(stacks), moved(margin, added))
+        return self._follow_margins(self.measure(stacks, added))
 
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
         """Ways to go on if the open lexeme becomes `terminal`."""
@@ -223,6 +219,35 @@ class IndentationParser(Parser):
         result = self.nothing
         for state, below in stacks.edges:
             result = self.union(result, self._end_line(below, self._margin(state)))
+        return result
+
+    def steps(self, terminals: tuple[int, ...]) -> tuple[Callable[[Stacks], Stacks], ...]:
+        """What `advance` does; a line end is shifted, and only then its margin understood.
+
+        So the one looks at the line's own states, and the other not at them.
+        """
+        if terminals != (self._newline,):
+            return super().steps(terminals)
+        return self._shift_line_end, self._follow_margins
+
+    def _shift_line_end(self, stacks: Stacks) -> Stacks:
+        """Margined stacks with their tops behind the line end; where some are in brackets, all."""
+        found: list[Edge] = []
+        for state, below in stacks.edges:
+            inside, ended = self._ended(below)
+            if inside is not self.nothing or not stacks.is_marker:
+                return self.advance(stacks, (self._newline,))
+            if ended is not self.nothing:
+                found.append((state, ended))
+        return self.intern(found)
+
+    def _follow_margins(self, stacks: Stacks) -> Stacks:
+        """The stacks after the indents or dedents of margined stacks behind a line end."""
+        if not stacks.is_marker:
+            return stacks
+        result = self.nothing
+        for state, below in stacks.edges:
+            result = self.union(result, self._follow_indentation(below, self._margin(state)))
         return result
 
     def _end_line(self, stacks: Stacks, margin: Margin) -> Stacks:
@@ -293,8 +318,7 @@ class IndentationParser(Parser):
         return margin
 
     def _marker(self, value: Margin | Level, stacks: Stacks) -> Stacks:
-        edge: Edge = (self._state(value), stacks)
-        return self.intern([edge])
+        return self.push(self._state(value), stacks)
 
     def _state(self, value: Margin | Level) -> int:
         number = self._numbers.get(value)

@@ -12,9 +12,14 @@ from collections.abc import Iterable
 
 from constrain.automata.lexer import DEAD, Lexer, Members
 from constrain.decode.stacks import Parser, Stacks
+from constrain.decode.tower import Towers
 
 Thread = tuple[Stacks, int]
 Threads = tuple[Thread, ...]
+
+LONG = 64
+"""Bytes of a text, longer than tokens are, in which lexemes are read by the tops of the stacks.
+Whole stacks, remembered one by one, are sooner told where few lexemes are read at a time."""
 
 LINE_FEED = ord("\n")
 
@@ -30,6 +35,7 @@ class Machine:
         self.lexer = lexer
         self._byte_class = lexer.table.byte_class.tobytes()
         self.parser = parser
+        self._towers = Towers(parser)
         self.initial: Thread = self.begin(parser.initial, ())
         if parser.reads_line_end_before:
             (self.initial,) = self.step((self.initial,), LINE_FEED)
@@ -62,42 +68,71 @@ class Machine:
         all earlier ends have been refuted by then. So one thread runs on alone until it dies,
         and only where that is not where it may end, all are followed.
         """
-        lexer = self.lexer
         classes = added.translate(self._byte_class)
-        place = 0
-        while place < len(added) and threads:
-            if len(threads) > 1 or not lexer.longest:
-                threads = self.step(threads, added[place])
-                place += 1
-                continue
-            (stacks, state), start = threads[0], place
-            last_end = -1
-            while True:
-                if lexer.winners[state]:
-                    last_end = place
-                if place == len(added):
-                    break
-                target = lexer.row(state)[classes[place]]
-                if target == DEAD:
-                    break
-                state = target
-                place += 1
-            if place == len(added) and last_end in (-1, place):
-                return ((self.measured(stacks, state, added[start:]), state),)
-            if last_end != place:
-                place = min(place + 1, len(added))
-                for byte in added[start:place]:
-                    threads = self.step(threads, byte)
-                continue
-            stacks = self.measured(stacks, state, added[start:place])
-            following = self.next_lexeme((stacks, state))
-            assert following is not None
-            state = lexer.row(following[1])[classes[place]]
-            if state == DEAD:
-                return ()
-            threads = ((self.measured(following[0], state, added[place : place + 1]), state),)
-            place += 1
+        start = 0
+        while start < len(added) and threads:
+            stop = start + 1
+            if len(threads) == 1 and self.lexer.longest:
+                threads, start, stop = self._read_alone(threads[0], added, classes, start)
+            for byte in added[start:stop]:
+                threads = self.step(threads, byte)
+            start = stop
         return threads
+
+    def _read_alone(
+        self, thread: Thread, added: bytes, classes: bytes, place: int
+    ) -> tuple[Threads, int, int]:
+        """Read lexemes from `place` on as long as only one thread lives.
+
+        Args:
+            thread: at `place`.
+            added: what is read.
+            classes: the byte classes of `added`.
+            place: from 0.
+
+        Returns:
+            The thread at the last place where it was sure to be the only one, that place, and
+            the place up to which all are to be followed from there.
+        """
+        lexer, towers = self.lexer, self._towers
+        is_long, begun = len(added) >= LONG, thread[1]
+        tower = towers.build(thread[0]) if is_long else (thread[0], None)
+        while True:
+            start = place
+            state, place, last_end = self._run(begun, classes, start)
+            if place == len(added) or last_end != place:
+                break
+            if lexer.is_line_end[state]:
+                tower = self.measured(tower[0], state, added[start:place]), tower[1]
+            if is_long:
+                tower = towers.advance(tower, lexer.winners[state])
+                begun = lexer.start(towers.acceptable(tower), lexer.residue(state))
+            else:
+                following = self.next_lexeme((tower[0], state))
+                assert following is not None
+                tower, begun = (following[0], None), following[1]
+        stacks = towers.join(tower)
+        if place == len(added) and (last_end == place or last_end < 0):
+            return ((self.measured(stacks, state, added[start:]), state),), place, place
+        return ((stacks, begun),), start, min(place + 1, len(added))
+
+    def _run(self, state: int, classes: bytes, place: int) -> tuple[int, int, int]:
+        """Run the lexer from `place` in `classes` until it would die.
+
+        Returns:
+            The last state, its place, and the last place where the lexeme may end; −1 for none.
+        """
+        winners, rows = self.lexer.winners, self.lexer.rows
+        last_end = place if winners[state] else -1
+        while place < len(classes):
+            target = (rows[state] or self.lexer.row(state))[classes[place]]
+            if target == DEAD:
+                break
+            state = target
+            place += 1
+            if winners[state]:
+                last_end = place
+        return state, place, last_end
 
     def step(self, threads: Threads, byte: int) -> Threads:
         """The live threads after one more byte, those in one lexer state joined."""

@@ -14,13 +14,21 @@ stack with that top.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
 from constrain.automata.lr0 import LRAutomaton
 
 Edge = tuple[int, "Stacks"]
+Key = tuple[int, int] | frozenset[tuple[int, int]]  # of one edge, of several
+
+TOP = 3
+"""Nodes that `Parser.split` leaves in the top: with fewer, tops are too short to tell anything
+more often; with more, fewer texts have the same."""
+
+MAX_TOP = 32
+"""Nodes among which it looks for one to split at."""
 
 
 class StackUnderflow(Exception):  # noqa: N818 - control flow between `cut` and its caller
@@ -44,6 +52,8 @@ class Stacks:
         "_closure",
         "_cuts",
         "_following",
+        "_grafts",
+        "_split",
         "acceptable",
         "after",
         "completion",
@@ -63,6 +73,8 @@ class Stacks:
         self._advanced: dict[tuple[int, ...], Stacks] = {}
         self._cuts: dict[int, Stacks] = {}
         self._following: dict[int, tuple[Stacks, int]] = {}  # by lexer state, see `Machine`
+        self._grafts: dict[Stacks, Stacks] = {}  # by what stands on it
+        self._split: tuple[Stacks, Stacks | None] | None = None
 
     def __repr__(self) -> str:
         return f"Stacks(tops={[state for state, _ in self.edges]}, depth={self.depth})"
@@ -97,9 +109,14 @@ class Parser:
     def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
         self.automaton = automaton
         self.ignored = frozenset(ignored)
-        self._interned: WeakValueDictionary[frozenset[tuple[int, int]], Stacks] = (
-            WeakValueDictionary()
-        )
+        self._longer = [
+            tuple((lhs, length) for lhs, length in complete if length > 1)
+            for complete in automaton.reductions
+        ]
+        self._unit_closures: dict[tuple[int, int], tuple[int, ...]] = {}
+        self._shifted = {terminal for targets in automaton.shift for terminal in targets}
+        self._shiftable: dict[tuple[int, ...], frozenset[int]] = {}
+        self._interned: WeakValueDictionary[Key, Stacks] = WeakValueDictionary()
         self.free: frozenset[int] = frozenset()
         self.line_ends: frozenset[int] = frozenset()
         self.reads_line_end_before = False
@@ -108,18 +125,29 @@ class Parser:
         self.nothing = Stacks(())
         self.bottom = Stacks(())
         self.underflow = Stacks(())
-        self.initial = self.intern([(0, self.bottom)])
+        self.initial = self.push(0, self.bottom)
 
     def intern(self, edges: Iterable[Edge]) -> Stacks:
         """The node with these edges."""
-        self.n_interned += 1
         distinct = tuple(dict.fromkeys(edges))
         if not distinct:
             return self.nothing
+        if len(distinct) == 1:
+            return self.push(*distinct[0])
+        self.n_interned += 1
         key = frozenset((state, id(below)) for state, below in distinct)
         node = self._interned.get(key)
         if node is None:
             node = self._interned[key] = Stacks(tuple(sorted(distinct, key=_state)))
+        return node
+
+    def push(self, state: int, below: Stacks) -> Stacks:
+        """The node with one edge."""
+        self.n_interned += 1
+        key = (state, id(below))
+        node = self._interned.get(key)
+        if node is None:
+            node = self._interned[key] = Stacks(((state, below),))
         return node
 
     def union(self, one: Stacks, other: Stacks) -> Stacks:
@@ -145,21 +173,43 @@ class Parser:
         for state, below in stacks.edges:
             level[state] = self.union(level.get(state, self.nothing), below)
         reduced: dict[int, dict[Edge, None]] = {}  # top state → edges below it
-        todo = list(level.items())
-        for state, below in todo:
-            for lhs, length in self.automaton.reductions[state]:
+        nodes: dict[Edge, Stacks] = {}
+        reductions = self.automaton.reductions
+        todo = [(reductions[state], below) for state, below in level.items()]
+        for complete, below in todo:
+            for lhs, length in complete:
                 for edge in self.pop(below, length - 1):
-                    target = self.automaton.goto[edge[0]][lhs]
-                    found = reduced.setdefault(target, {})
-                    if edge not in found:
-                        found[edge] = None
-                        todo.append((target, self.intern([edge])))
+                    if edge not in nodes:
+                        nodes[edge] = self.push(*edge)
+                    for target in self._unit_closure(edge[0], lhs):
+                        found = reduced.setdefault(target, {})
+                        if edge not in found:
+                            found[edge] = None
+                            todo.append((self._longer[target], nodes[edge]))
         for state, edges in reduced.items():
-            level[state] = self.union(level.get(state, self.nothing), self.intern(edges))
+            below = nodes[next(iter(edges))] if len(edges) == 1 else self.intern(edges)
+            level[state] = self.union(level.get(state, self.nothing), below)
         return level
+
+    def _unit_closure(self, state: int, lhs: int) -> tuple[int, ...]:
+        """The states on top of `state` after `lhs` and any reductions of a single symbol."""
+        found = self._unit_closures.get((state, lhs))
+        if found is None:
+            goto, reductions = self.automaton.goto[state], self.automaton.reductions
+            targets = {goto[lhs]: None}
+            for target in (todo := list(targets)):
+                for symbol, length in reductions[target]:
+                    if length == 1 and goto[symbol] not in targets:
+                        targets[goto[symbol]] = None
+                        todo.append(goto[symbol])
+            found = self._unit_closures[state, lhs] = tuple(targets)
+        return found
 
     def pop(self, stacks: Stacks, length: int) -> Iterable[Edge]:
         """The edges that are on top once `length` more states are gone."""
+        while length and len(stacks.edges) == 1:
+            length -= not stacks.is_marker
+            ((_, stacks),) = stacks.edges
         nodes = _beneath_markers({stacks: None})
         for _ in range(length):
             if self.underflow in nodes:
@@ -172,10 +222,12 @@ class Parser:
     def acceptable(self, stacks: Stacks) -> frozenset[int]:
         """The terminals that may come next, ignored ones included."""
         if stacks.acceptable is None:
-            shift = self.automaton.shift
-            found = {t for state in self.closure(stacks) for t in shift[state]}
-            found.update(*(self._ignored_on(state) for state, _ in stacks.edges))
-            stacks.acceptable = frozenset(found)
+            tops = tuple(self.closure(stacks))
+            found = self._shiftable.get(tops)
+            if found is None:
+                found = frozenset(t for state in tops for t in self.automaton.shift[state])
+                self._shiftable[tops] = found
+            stacks.acceptable = found.union(*(self._ignored_on(s) for s, _ in stacks.edges))
         return stacks.acceptable
 
     def advance(self, stacks: Stacks, terminals: tuple[int, ...]) -> Stacks:
@@ -187,6 +239,10 @@ class Parser:
                 result = self.union(result, self._take(stacks, terminal))
             stacks._advanced[terminals] = result
         return result
+
+    def steps(self, terminals: tuple[int, ...]) -> tuple[Callable[[Stacks], Stacks], ...]:
+        """Functions that one after the other do what `advance` does, each looking less deep."""
+        return (lambda stacks: self.advance(stacks, terminals),)
 
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
         """The stacks with the current line's indentation, for layouts that ask for it."""
@@ -228,6 +284,8 @@ class Parser:
         return self.ignored
 
     def _shift(self, stacks: Stacks, terminal: int) -> Stacks:
+        if terminal not in self._shifted and stacks is not self.underflow:
+            return self.nothing
         tops: dict[int, list[Edge]] = {}
         shift = self.automaton.shift
         for state, below in self.closure(stacks).items():
@@ -253,22 +311,6 @@ class Parser:
             stacks._cuts[depth] = result
         return result
 
-    def graft(self, stacks: Stacks, below: Stacks) -> Stacks:
-        """Cut stacks with `below` in the place of what was cut off."""
-        grafted: dict[Stacks, Stacks] = {self.underflow: below}
-        todo = [stacks]
-        while todo:
-            node = todo[-1]
-            missing = [lower for _, lower in node.edges if lower not in grafted]
-            if node not in grafted and not missing:
-                changed = any(grafted[lower] is not lower for _, lower in node.edges)
-                edges = [(state, grafted[lower]) for state, lower in node.edges]
-                grafted[node] = self.intern(edges) if changed else node
-            todo.extend(missing)
-            if not missing:
-                todo.pop()
-        return grafted[stacks]
-
     def beneath(self, stacks: Stacks, depth: int) -> Stacks | None:
         """What `cut` at `depth` replaces, if it is one and the same set of stacks."""
         found = {stacks}
@@ -276,6 +318,60 @@ class Parser:
             found = {below for node in found for _, below in node.edges}
         found.discard(self.bottom)
         return found.pop() if len(found) == 1 else None
+
+    def split(self, stacks: Stacks) -> tuple[Stacks, Stacks | None]:
+        """The top of all stacks, some states long, and the one node on which they all stand.
+
+        In the top, `underflow` takes that node's place. None where they stand on no such node.
+        """
+        if stacks._split is None:
+            node = _foundation(stacks)
+            top = stacks if node is None else self._replace(stacks, node, self.underflow)
+            stacks._split = top, node
+        return stacks._split
+
+    def graft(self, top: Stacks, stacks: Stacks) -> Stacks:
+        """The stacks that `top` is when `stacks` stands where it was split off."""
+        result = stacks._grafts.get(top)
+        if result is None:
+            result = stacks._grafts[top] = self._replace(top, self.underflow, stacks)
+        return result
+
+    def _replace(self, stacks: Stacks, old: Stacks, new: Stacks) -> Stacks:
+        """The same stacks with another node in the place of `old`."""
+        replaced = {old: new}
+
+        def replace(node: Stacks) -> Stacks:
+            states = []
+            while node not in replaced and len(node.edges) == 1:
+                ((state, node),) = node.edges
+                states.append(state)
+            if node not in replaced:
+                replaced[node] = self.intern((state, replace(below)) for state, below in node.edges)
+            result = replaced[node]
+            for state in reversed(states):
+                result = self.push(state, result)
+            return result
+
+        return replace(stacks)
+
+
+def _foundation(stacks: Stacks) -> Stacks | None:
+    """The highest node on which all of `stacks` stand, with `TOP` nodes above it at least.
+
+    Every stack goes through one node of `level`; of those the deepest is below no other one.
+    """
+    level = {stacks: None}
+    for n_above in range(MAX_TOP):
+        if n_above >= TOP and len(level) == 1:
+            (node,) = level
+            return node if node.edges else None
+        deepest = max(level, key=_depth, default=None)
+        if deepest is None:
+            break
+        del level[deepest]
+        level.update((below, None) for _, below in deepest.edges)
+    return None
 
 
 def _beneath_markers(nodes: dict[Stacks, None]) -> dict[Stacks, None]:
@@ -290,3 +386,7 @@ def _beneath_markers(nodes: dict[Stacks, None]) -> dict[Stacks, None]:
 
 def _state(edge: Edge) -> int:
     return edge[0]
+
+
+def _depth(stacks: Stacks) -> int:
+    return stacks.depth

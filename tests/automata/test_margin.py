@@ -22,6 +22,14 @@ def test_an_effect_moves_every_margin_as_its_bytes_do(before: bytes, added: byte
     assert moved(margin, canonical_effect(added)) == moved(margin, added)
 
 
+@given(added_bytes, added_bytes)
+def test_bytes_move_a_margin_at_once_as_one_by_one(before: bytes, added: bytes) -> None:
+    margin = slowly = moved(Margin(), before)
+    for byte in added:
+        slowly = slowly.after(byte)
+    assert moved(margin, added) == slowly
+
+
 @pytest.mark.parametrize(
     ("text", "column", "alternative"),
     [

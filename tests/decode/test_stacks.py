@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+from contextlib import suppress
 
 import pytest
 from hypothesis import given
@@ -117,6 +118,45 @@ def test_a_deep_enough_cut_is_the_stack_itself(
         stacks = parser.advance(stacks, tuple(sorted(lexeme)))
         assert parser.cut(stacks, stacks.depth) is stacks
         assert parser.cut(parser.cut(stacks, 2), 1) is parser.cut(stacks, 1)
+
+
+@given(parses())
+def test_what_a_split_top_answers_holds_for_the_whole_stack(
+    given_parse: tuple[Grammar, list[frozenset[int]]],
+) -> None:
+    grammar, lexemes = given_parse
+    try:
+        parser = parser_of(grammar)
+    except EmptyLanguageError:
+        return
+    stacks = parser.initial
+    for lexeme in [*lexemes, *lexemes]:
+        terminals = tuple(sorted(lexeme))
+        after = parser.advance(stacks, terminals)
+        top, rest = parser.split(stacks)
+        if rest is None:
+            assert top is stacks
+        else:
+            assert top is not stacks
+            assert parser.graft(top, rest) is stacks
+            with suppress(StackUnderflow):
+                assert parser.acceptable(top) == parser.acceptable(stacks)
+                assert parser.graft(parser.advance(top, terminals), rest) is after
+        stacks = after if after is not parser.nothing else stacks
+
+
+def test_stacks_are_split_where_all_meet() -> None:
+    parser = parser_of(rules("s: X X X s | t Y | u Z\nt: A A\nu: B A"))
+    names = parser.automaton.grammar.terminals
+    stacks = parser.initial
+    for name in "XXXXXX":
+        stacks = parser.advance(stacks, (names.index(name),))
+    both = parser.advance(stacks, tuple(sorted(map(names.index, "AB"))))
+    assert len(both.edges) == 2
+    top, rest = parser.split(both)
+    assert rest is not None
+    assert rest.depth < stacks.depth < both.depth
+    assert top.depth + rest.depth == both.depth
 
 
 def test_equal_sets_are_one_object() -> None:
