@@ -28,8 +28,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.dfa import equal_columns
-from constrain.automata.lexer import DEAD, Lexer, Members, TerminalTable
+from constrain.automata.lexer import DEAD, Lexer, Members, as_bits
 from constrain.grammar.sets import bits
 
 
@@ -65,7 +64,6 @@ class Adjacency:
         self.used = sorted({*used, *ignored})
         self._ignored_behind = ignored_behind or {}
         self._together = together or {}
-        self._moves = _moves(table)
         self._unbeaten: set[int] = set()
         self.entry_bytes = {t: self._entries(t) for t in self.used}
         self.trap = self._find_trap(follow, ignored)
@@ -149,7 +147,7 @@ class Adjacency:
         index = {begin: 0}
         before: list[list[int]] = [[]]
         first: list[tuple[int, int]] = []  # where the byte classes lead at the start
-        spellable = _as_bits(self.spellable)
+        spellable = as_bits(self.spellable)
         for i, members in enumerate(order):
             for classes, key in self._steps(members, spellable):
                 if key not in index:
@@ -172,15 +170,16 @@ class Adjacency:
 
     def _steps(self, members: Members, spellable: int) -> list[tuple[int, Members]]:
         """Where `spellable` byte classes lead a DFA state, and others beside it, as bits."""
+        moves = self._lexer.table.moves
         cells: list[tuple[int, Members]] = []
-        for target, moved in self._moves[members[0]]:
+        for target, moved in moves[members[0]]:
             if both := moved & spellable:
                 cells.append((both, (target,)))
         for state in members[1:]:
             split: list[tuple[int, Members]] = []
             for classes, targets in cells:
                 left = classes
-                for target, moved in self._moves[state]:
+                for target, moved in moves[state]:
                     if both := classes & moved:
                         split.append((both, (*targets, target)))
                         left ^= both
@@ -218,33 +217,14 @@ class Adjacency:
                 beside += [int(table.start[other])] * (other != terminal)
         order = [(int(table.start[terminal]), start) for start in dict.fromkeys(beside)]
         seen = set(order)
+        moves = table.moves
         for one, two in order:
             if table.accepting[one] and table.has_next[two]:
                 found.add(two)
-            for after_one, moved in self._moves[one]:
-                for after_two, others in self._moves[two]:
+            for after_one, moved in moves[one]:
+                for after_two, others in moves[two]:
                     pair = (after_one, after_two)
                     if moved & others and pair not in seen:
                         seen.add(pair)
                         order.append(pair)
         return found
-
-
-def _moves(table: TerminalTable) -> list[list[tuple[int, int]]]:
-    """Per DFA state, where it leads on: (target, the byte classes that lead there, as bits)."""
-    moves: list[list[tuple[int, int]]] = []
-    ends = np.flatnonzero(np.diff(table.owner, append=-2)) + 1
-    for states in np.split(table.next, ends[:-1]):
-        first, column = equal_columns(states)
-        classes = [_as_bits(column == k) for k in range(len(first))]
-        for row in states[:, first].tolist():
-            leading: dict[int, int] = {}
-            for target, moved in zip(row, classes, strict=True):
-                if target != DEAD:
-                    leading[target] = leading.get(target, 0) | moved
-            moves.append(list(leading.items()))
-    return moves
-
-
-def _as_bits(chosen: NDArray[np.bool_]) -> int:
-    return int.from_bytes(np.packbits(chosen, bitorder="little").tobytes(), "little")
