@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any
 
@@ -44,6 +44,17 @@ def characters(operation: Any, argument: Any, flags: int) -> Ranges | None:
         argument: what belongs to it.
         flags: those in force there, as `re` numbers them.
     """
+    if operation is _op.LITERAL:
+        return _literal(argument, flags & _LEAF_FLAGS)
+    return _node(operation, argument, flags)
+
+
+@lru_cache(maxsize=4096)
+def _literal(code_point: int, flags: int) -> Ranges | None:
+    return _node(_op.LITERAL, code_point, flags)
+
+
+def _node(operation: Any, argument: Any, flags: int) -> Ranges | None:
     if not flags & re.IGNORECASE and (simple := _simple(operation, argument, flags)) is not None:
         return simple
     if operation is _op.LITERAL:
@@ -58,7 +69,7 @@ def characters(operation: Any, argument: Any, flags: int) -> Ranges | None:
         return None
     if not flags & re.IGNORECASE:
         return _matching(shown, flags & _LEAF_FLAGS, EVERY)
-    exact = characters(operation, argument, flags & ~re.IGNORECASE) or ()
+    exact = _node(operation, argument, flags & ~re.IGNORECASE) or ()
     return _in_either_case(exact, shown, flags & _LEAF_FLAGS)
 
 
