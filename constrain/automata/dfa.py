@@ -366,17 +366,13 @@ def _canonical(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> ByteDF
 
 def _breadth_first(table: NDArray[np.int32]) -> NDArray[np.int64]:
     """The dead state, then all states from the start, breadth first and by columns in order."""
-    seen = np.zeros(len(table), np.bool_)
-    seen[[DEAD, START]] = True
-    levels = [np.array([DEAD, START])]
-    frontier = levels[0][1:]
-    while len(frontier):
-        targets, at = np.unique(table[frontier].ravel(), return_index=True)
-        targets = targets[np.argsort(at)]
-        frontier = targets[~seen[targets]]
-        seen[frontier] = True
-        levels.append(frontier)
-    return np.concatenate(levels)
+    seen = {DEAD, START}
+    for state in (queue := [START]):
+        for target in dict.fromkeys(table[state].tolist()):
+            if target not in seen:
+                seen.add(target)
+                queue.append(target)
+    return np.array([DEAD, *queue])
 
 
 def _reachable(table: NDArray[np.int32]) -> NDArray[np.bool_]:
