@@ -271,15 +271,14 @@ class Lexer:
     def _transitions(self, state: int) -> list[int]:
         live, shadow = self.members[state]
         table = self.table
-        rows = table.next[list(live)].T.tolist()
+        rows = table.next[list(live)]
         shadows = table.next[list(shadow)]
-        killed = np.any(table.accepting[shadows], axis=0).tolist()
+        leads = (rows != DEAD).any(axis=0) & ~table.accepting[shadows].any(axis=0)
+        columns = rows[:, leads].T.tolist()
+        afters = shadows[:, leads].T.tolist()
         known: dict[tuple[tuple[int, ...], tuple[int, ...]], int] = {}
-        out = []
-        for column, dead, after in zip(rows, killed, shadows.T.tolist(), strict=True):
-            if dead or not any(column):
-                out.append(DEAD)
-                continue
+        out = [DEAD] * rows.shape[1]
+        for k, column, after in zip(np.flatnonzero(leads).tolist(), columns, afters, strict=True):
             key = (tuple(column), tuple(after))
             target = known.get(key)
             if target is None:
@@ -287,7 +286,7 @@ class Lexer:
                     tuple(sorted({s for s in column if s != DEAD})),
                     tuple(sorted({s for s in after if s != DEAD})),
                 )
-            out.append(target)
+            out[k] = target
         return out
 
     def _mark_live(self, fresh: list[int]) -> None:
