@@ -6,7 +6,9 @@ Grammar ─► ByteDFAs ─► Lexer ──► LexerRows ─► Engine ─► Ma
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Self
@@ -202,6 +204,19 @@ def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
     return dfa
 
 
+@contextmanager
+def _no_collections() -> Iterator[None]:
+    """Pause the collector of cyclic garbage: tables are many objects, and have no cycles."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@_no_collections()
 def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreContent | None) -> Engine:
     in_context = not _has_only_one_lexeme(grammar.check())
     dfas = [terminal_dfa(terminal, in_context=in_context) for terminal in grammar.terminals]

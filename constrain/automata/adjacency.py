@@ -28,7 +28,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import DEAD, Lexer, Members
+from constrain.automata.lexer import DEAD, Lexer, Members, as_bits
 from constrain.grammar.sets import bits
 
 
@@ -151,35 +151,48 @@ class Adjacency:
         begin = (start, *(int(table.start[r]) for r in rivals if table.start[r] != DEAD))
         order: list[Members] = [begin]
         index = {begin: 0}
-        edges: list[list[int]] = []
-        classes = np.flatnonzero(self.spellable)
-        for members in order:
-            targets = []
-            for column in dict.fromkeys(
-                map(tuple, table.next[list(members)][:, classes].T.tolist())
-            ):
-                if column[0] == DEAD:
-                    continue
-                key = (column[0], *sorted({s for s in column[1:] if s != DEAD}))
+        before: list[list[int]] = [[]]
+        first: list[tuple[int, int]] = []  # where the byte classes lead at the start
+        spellable = as_bits(self.spellable)
+        for i, members in enumerate(order):
+            for classes, key in self._steps(members, spellable):
                 if key not in index:
                     index[key] = len(order)
                     order.append(key)
-                targets.append(index[key])
-            edges.append(targets)
-        accepted = {i for i, members in enumerate(order) if table.accepting[members[0]]}
+                    before.append([])
+                before[index[key]].append(i)
+                if i == 0:
+                    first.append((classes, index[key]))
+        accepted = [i for i, members in enumerate(order) if table.accepting[members[0]]]
         owned = {i for i in accepted if not table.accepting[list(order[i][1:])].any()}
-        if owned == accepted:
+        if len(owned) == len(accepted):
             self._unbeaten.add(terminal)
-        while True:
-            more = {i for i, targets in enumerate(edges) if owned.intersection(targets)} - owned
-            if not more:
-                break
-            owned |= more
-        for byte_class in classes.tolist():
-            column = table.next[list(begin), byte_class].tolist()
-            key = (column[0], *sorted({s for s in column[1:] if s != DEAD}))
-            entries[byte_class] = column[0] != DEAD and index[key] in owned
+        for i in (queue := list(owned)):
+            queue.extend(fresh := set(before[i]) - owned)
+            owned |= fresh
+        for classes, target in first:
+            entries[list(bits(classes))] = target in owned
         return entries
+
+    def _steps(self, members: Members, spellable: int) -> list[tuple[int, Members]]:
+        """Where `spellable` byte classes lead a DFA state, and others beside it, as bits."""
+        moves = self._lexer.table.moves
+        cells: list[tuple[int, Members]] = []
+        for target, moved in moves[members[0]]:
+            if both := moved & spellable:
+                cells.append((both, (target,)))
+        for state in members[1:]:
+            split: list[tuple[int, Members]] = []
+            for classes, targets in cells:
+                left = classes
+                for target, moved in moves[state]:
+                    if both := classes & moved:
+                        split.append((both, (*targets, target)))
+                        left ^= both
+                if left:
+                    split.append((left, targets))
+            cells = split
+        return [(classes, (after[0], *sorted(set(after[1:])))) for classes, after in cells]
 
     def _outlives(self, terminal: int, alive: set[int]) -> bool:
         """Whether some string of `terminal` refutes all of `alive` and lets none of it accept."""
@@ -203,31 +216,21 @@ class Adjacency:
         own = np.flatnonzero((table.owner == terminal) & table.accepting & table.has_next)
         found = set(own.tolist())
         together = self._together.get(terminal, -1)
+        beside = [start for _, start in table.guards]
         for other in self.used:
-            if not together >> other & 1:
-                continue
-            if other != terminal:
-                found |= self._alive_beside(terminal, int(table.start[other]))
-            found |= self._alive_beside(terminal, int(table.refusal[other]))
-            found |= self._alive_beside(terminal, int(table.reserved[other]))
-        for _, start in table.guards:
-            found |= self._alive_beside(terminal, start)
-        return found
-
-    def _alive_beside(self, terminal: int, start: int) -> set[int]:
-        table = self._lexer.table
-        found: set[int] = set()
-        begin = (int(table.start[terminal]), start)
-        if DEAD in begin:
-            return found
-        order = [begin]
-        seen = {begin}
+            if together >> other & 1:
+                beside += [int(table.refusal[other]), int(table.reserved[other])]
+                beside += [int(table.start[other])] * (other != terminal)
+        order = [(int(table.start[terminal]), start) for start in dict.fromkeys(beside)]
+        seen = set(order)
+        moves = table.moves
         for one, two in order:
             if table.accepting[one] and table.has_next[two]:
                 found.add(two)
-            both = np.stack([table.next[one], table.next[two]])
-            both = both[:, (both != DEAD).all(axis=0)]
-            for pair in set(map(tuple, both.T.tolist())) - seen:
-                seen.add(pair)
-                order.append(pair)
+            for after_one, moved in moves[one]:
+                for after_two, others in moves[two]:
+                    pair = (after_one, after_two)
+                    if moved & others and pair not in seen:
+                        seen.add(pair)
+                        order.append(pair)
         return found

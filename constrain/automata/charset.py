@@ -1,7 +1,8 @@
 r"""One item of a Python pattern that matches a single character → the characters it matches.
 
 What `\w`, a class or a letter under IGNORECASE matches is asked of Python's `re` itself, by
-one sweep over all characters: so it is right by construction, for the running Python.
+one sweep over the characters in question: so it is right by construction, for the running
+Python.
 """
 
 from __future__ import annotations
@@ -9,9 +10,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from importlib import import_module
 from typing import Any
+
+import numpy as np
 
 _op: Any = import_module("re._constants")
 
@@ -22,7 +25,7 @@ FIRST_SURROGATE, LAST_SURROGATE, LAST_CHARACTER = 0xD800, 0xDFFF, 0x10FFFF
 EVERY: Ranges = ((0, FIRST_SURROGATE - 1), (LAST_SURROGATE + 1, LAST_CHARACTER))
 
 _LEAF_FLAGS = re.IGNORECASE | re.ASCII | re.DOTALL
-_N_SURROGATES = LAST_SURROGATE - FIRST_SURROGATE + 1
+_BLOCK = 256  # characters; divides the first and the last surrogate's place
 _CATEGORIES = {
     _op.CATEGORY_DIGIT: r"\d",
     _op.CATEGORY_NOT_DIGIT: r"\D",
@@ -41,6 +44,17 @@ def characters(operation: Any, argument: Any, flags: int) -> Ranges | None:
         argument: what belongs to it.
         flags: those in force there, as `re` numbers them.
     """
+    if operation is _op.LITERAL:
+        return _literal(argument, flags & _LEAF_FLAGS)
+    return _node(operation, argument, flags)
+
+
+@lru_cache(maxsize=4096)
+def _literal(code_point: int, flags: int) -> Ranges | None:
+    return _node(_op.LITERAL, code_point, flags)
+
+
+def _node(operation: Any, argument: Any, flags: int) -> Ranges | None:
     if not flags & re.IGNORECASE and (simple := _simple(operation, argument, flags)) is not None:
         return simple
     if operation is _op.LITERAL:
@@ -53,7 +67,10 @@ def characters(operation: Any, argument: Any, flags: int) -> Ranges | None:
         shown = f"[{''.join(_class_item(*item) for item in argument)}]"
     else:
         return None
-    return _matching(shown, flags & _LEAF_FLAGS)
+    if not flags & re.IGNORECASE:
+        return _matching(shown, flags & _LEAF_FLAGS, EVERY)
+    exact = _node(operation, argument, flags & ~re.IGNORECASE) or ()
+    return _in_either_case(exact, shown, flags & _LEAF_FLAGS)
 
 
 def without_surrogates(pairs: Sequence[tuple[int, int]]) -> Ranges:
@@ -108,20 +125,42 @@ def _escape(code_point: int) -> str:
 
 
 @cache
-def _all_characters() -> str:
-    return "".join(chr(c) for low, high in EVERY for c in range(low, high + 1))
-
-
-@cache
-def _matching(pattern: str, flags: int) -> Ranges:
-    """The characters that a one-character pattern matches."""
+def _matching(pattern: str, flags: int, within: Ranges) -> Ranges:
+    """The characters of `within` that a one-character pattern matches."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         runs = re.compile(f"{pattern}+", flags)
-    spans = [match.span() for match in runs.finditer(_all_characters())]
-    return without_surrogates([(_code_point(low), _code_point(high - 1)) for low, high in spans])
+    return without_surrogates(
+        [
+            (low + match.start(), low + match.end() - 1)
+            for low, high in within
+            for match in runs.finditer(_text(low, high))
+        ]
+    )
 
 
-def _code_point(index: int) -> int:
-    """The code point at an index of `_all_characters`."""
-    return index if index < FIRST_SURROGATE else index + _N_SURROGATES
+@cache
+def _in_either_case(exact: Ranges, pattern: str, flags: int) -> Ranges:
+    """The characters that a pattern matches, of which `exact` without IGNORECASE."""
+    uncased = complement(without_surrogates([*complement(exact), *_cased()]))
+    return without_surrogates([*uncased, *_matching(pattern, flags, _cased())])
+
+
+@cache
+def _cased() -> Ranges:
+    """Blocks with all characters that IGNORECASE may take for others."""
+    starts = [start for low, high in EVERY for start in range(low, high + 1, _BLOCK)]
+    blocks = [(start, _text(start, start + _BLOCK - 1)) for start in starts]
+    return without_surrogates(
+        [
+            (start, start + _BLOCK - 1)
+            for start, text in blocks
+            if text.lower() != text or text.upper() != text
+        ]
+    )
+
+
+@cache
+def _text(low: int, high: int) -> str:
+    """The characters from `low` to `high`, none of them a surrogate."""
+    return np.arange(low, high + 1, dtype="<u4").tobytes().decode("utf-32-le")

@@ -146,7 +146,7 @@ def from_table(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> ByteDF
         table: int32[S, 256], with DEAD and START as in `ByteDFA`; it need not be minimal.
         accepting: bool[S].
     """
-    first, column = _equal_columns(table)
+    first, column = equal_columns(table)
     small, accepts = minimise(table[:, first], accepting)
     return _canonical(small[:, column], accepts)
 
@@ -338,7 +338,7 @@ def _product(
     return _canonical(table[:, column], accepting)
 
 
-def _equal_columns(table: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64]]:
+def equal_columns(table: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64]]:
     """The first of each set of equal columns, and each column's number among those."""
     number: dict[bytes, int] = {}
     first: list[int] = []
@@ -353,7 +353,7 @@ def _equal_columns(table: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int6
 
 def _canonical(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> ByteDFA:
     """Number the states and the byte classes of a minimal DFA, int32[S, 256]."""
-    first, column = _equal_columns(table)
+    first, column = equal_columns(table)
     order = _breadth_first(table[:, first])
     number = np.zeros(len(table), np.int32)
     number[order] = np.arange(len(order), dtype=np.int32)
@@ -366,17 +366,13 @@ def _canonical(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> ByteDF
 
 def _breadth_first(table: NDArray[np.int32]) -> NDArray[np.int64]:
     """The dead state, then all states from the start, breadth first and by columns in order."""
-    seen = np.zeros(len(table), np.bool_)
-    seen[[DEAD, START]] = True
-    levels = [np.array([DEAD, START])]
-    frontier = levels[0][1:]
-    while len(frontier):
-        targets, at = np.unique(table[frontier].ravel(), return_index=True)
-        targets = targets[np.argsort(at)]
-        frontier = targets[~seen[targets]]
-        seen[frontier] = True
-        levels.append(frontier)
-    return np.concatenate(levels)
+    seen = {DEAD, START}
+    for state in (queue := [START]):
+        for target in dict.fromkeys(table[state].tolist()):
+            if target not in seen:
+                seen.add(target)
+                queue.append(target)
+    return np.array([DEAD, *queue])
 
 
 def _reachable(table: NDArray[np.int32]) -> NDArray[np.bool_]:

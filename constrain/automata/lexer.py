@@ -21,11 +21,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.dfa import ByteDFA
+from constrain.automata.dfa import ByteDFA, equal_columns
 from constrain.errors import GrammarLimitError
 from constrain.grammar.rules import Grammar, Indentation
 
@@ -72,6 +73,22 @@ class TerminalTable:
     guards: tuple[tuple[int, int], ...]
     n_refusals: int
     has_next: NDArray[np.bool_]
+
+    @cached_property
+    def moves(self) -> list[list[tuple[int, int]]]:
+        """Per state, where it leads on: (state, the byte classes that lead there, as bits)."""
+        found: list[list[tuple[int, int]]] = []
+        ends = np.flatnonzero(np.diff(self.owner, append=-2)) + 1
+        for states in np.split(self.next, ends[:-1]):
+            first, column = equal_columns(states)
+            classes = [as_bits(column == k) for k in range(len(first))]
+            for row in states[:, first].tolist():
+                leading: dict[int, int] = {}
+                for target, moved in zip(row, classes, strict=True):
+                    if target != DEAD:
+                        leading[target] = leading.get(target, 0) | moved
+                found.append(list(leading.items()))
+        return found
 
 
 def join_terminals(
@@ -349,6 +366,11 @@ def _ranks(grammar: Grammar) -> list[tuple[int, bool]]:
     if grammar.ties == "all" or grammar.lexing == "any":
         return [(0, False)] * len(grammar.terminals)
     return [(t.priority, t.is_literal) for t in grammar.terminals]
+
+
+def as_bits(chosen: NDArray[np.bool_]) -> int:
+    """Bit i for each chosen place i of bool[N]."""
+    return int.from_bytes(np.packbits(chosen, bitorder="little").tobytes(), "little")
 
 
 def live_bytes(table: TerminalTable, states: Iterable[int]) -> NDArray[np.bool_]:

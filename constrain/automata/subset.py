@@ -44,6 +44,7 @@ Item = tuple[int, Promises]
 Items = frozenset[Item]
 Behind = tuple[Items, ...]  # one for each look of the NFA; empty for those ahead
 Position = tuple[Behind, Items]
+Classes = tuple[int, ...]
 
 NONE: Promises = frozenset()
 NO_ITEMS: Items = frozenset()
@@ -65,12 +66,13 @@ def determinise(nfa: Nfa, behind: Behind | None = None) -> Table:
     rows: list[list[int]] = []
     for position in positions:
         row = [DEAD] * nfa.n_classes
-        for k, after in walk.advance(position):
+        for classes, after in walk.advance(position):
             if after not in number:
                 number[after] = len(positions) + 1
                 positions.append(after)
                 check_size(len(positions))
-            row[k] = number[after]
+            for k in classes:
+                row[k] = number[after]
         rows.append(row)
     accepting = [walk.is_match(nfa.final, items) for _, items in positions]
     return (
@@ -152,6 +154,13 @@ class Walk:
         self._closures: dict[tuple[int, Behind], list[Item]] = {}
         self._closed: dict[tuple[Items, Behind], Items] = {}
         self._finals = {nfa.final, *(look.final for look in nfa.looks)}
+        number: dict[Classes, int] = {}
+        self._moves = [  # as in the NFA, its sets of classes by number
+            [(number.setdefault(classes, len(number)), target) for classes, target in moves]
+            for moves in nfa.moves
+        ]
+        self._sets = list(number)
+        self._cells: dict[frozenset[int], list[tuple[Classes, list[int]]]] = {}
         self._n_items = 0
         self._has_behind = any(not look.ahead for look in nfa.looks)
 
@@ -161,21 +170,38 @@ class Walk:
             behind = self.behind_start()
         return behind, self._close({(self.nfa.start, NONE)}, behind)
 
-    def advance(self, position: Position) -> list[tuple[int, Position]]:
-        """The classes of characters that lead on, each with the position behind one."""
+    def advance(self, position: Position) -> list[tuple[Classes, Position]]:
+        """The classes of characters that lead on, together where they lead to one position."""
         behind, items = position
-        raw: dict[int, set[Item]] = {}
+        moved: dict[int, set[Item]] = {}
         for q, promises in items:
-            for classes, target in self.nfa.moves[q]:
-                for k in classes:
-                    raw.setdefault(k, set()).add((target, promises))
-        found = []
-        for k, reached in sorted(raw.items()):
-            after_behind = self.behind_after(behind, k)
-            after = self._close(self._kept(reached, k, after_behind), after_behind)
-            if after:
-                found.append((k, (after_behind, after)))
+            for number, target in self._moves[q]:
+                moved.setdefault(number, set()).add((target, promises))
+        found: list[tuple[Classes, Position]] = []
+        for classes, numbers in self._distinct(frozenset(moved)):
+            reached = set().union(*[moved[number] for number in numbers])
+            for together in zip(classes) if self.nfa.looks else (classes,):
+                after_behind = self.behind_after(behind, together[0])
+                after = self._close(self._kept(reached, together[0], after_behind), after_behind)
+                self._count((len(together) - 1) * len(after))
+                if after:
+                    found.append((together, (after_behind, after)))
         return found
+
+    def _distinct(self, numbers: frozenset[int]) -> list[tuple[Classes, list[int]]]:
+        """The classes that some of the numbered sets hold, by the sets that hold them."""
+        cells = self._cells.get(numbers)
+        if cells is None:
+            holding: dict[int, list[int]] = {}
+            for number in sorted(numbers):
+                for k in self._sets[number]:
+                    holding.setdefault(k, []).append(number)
+            together: dict[tuple[int, ...], list[int]] = {}
+            for k in sorted(holding):
+                together.setdefault(tuple(holding[k]), []).append(k)
+            cells = [(tuple(ks), list(sets)) for sets, ks in together.items()]
+            self._cells[numbers] = cells
+        return cells
 
     def is_match(self, final: int, items: Items) -> bool:
         """Whether a part that ends in `final` has matched, if the text ends here."""
@@ -229,6 +255,8 @@ class Walk:
 
     def _kept(self, reached: set[Item], k: int, behind: Behind) -> set[Item]:
         """Items whose promises are still open or kept after a character of class `k`."""
+        if not self.nfa.looks:
+            return reached
         found = set()
         for q, promises in reached:
             left = self.keep(promises, k, behind) if promises else NONE
@@ -240,13 +268,13 @@ class Walk:
         key = (frozenset(reached), behind)
         items = self._closed.get(key)
         if items is None:
-            items = _without_weaker(
-                {
-                    (q, promises | more)
-                    for start, promises in reached
-                    for q, more in self._closure(start, behind)
-                }
-            )
+            closures = [(promises, self._closure(q, behind)) for q, promises in reached]
+            if self.nfa.looks:
+                items = _without_weaker(
+                    {(q, promises | more) for promises, closed in closures for q, more in closed}
+                )
+            else:
+                items = NO_ITEMS.union(*[closed for _, closed in closures])
             self._closed[key] = items
         self._count(len(items))
         return items

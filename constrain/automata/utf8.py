@@ -9,8 +9,11 @@ Only valid UTF-8 is in the tree: no overlong form, no surrogate, nothing past U+
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
 
 import numpy as np
 
@@ -20,12 +23,15 @@ NO_CLASS = -1
 """The class of what is no character: a surrogate, or past U+10FFFF."""
 
 _LEADS = (  # first lead byte, first code point, code points per lead byte, continuation bytes
-    (0x00, 0x0, 0x1, 0, 0x80),
     (0xC0, 0x0, 0x40, 1, 0x20),
     (0xE0, 0x0, 0x1000, 2, 0x10),
     (0xF0, 0x0, 0x40000, 3, 0x05),
 )
-_SHORTEST = (0x0, 0x80, 0x800, 0x10000)  # the first code point that needs so many continuations
+_FIRST_LONG = 0x80  # the first character of more than one byte
+_SHORTEST = (0x0, _FIRST_LONG, 0x800, 0x10000)  # the first that needs so many continuations
+
+Edges = tuple[tuple[int, int, int], ...]
+"""Of a node of a `ByteTree`: (first byte, last byte, target)."""
 
 
 @dataclass(frozen=True)
@@ -52,7 +58,7 @@ class ByteTree:
             ~k is the class k: the character ends there.
     """
 
-    edges: tuple[tuple[tuple[int, int, int], ...], ...]
+    edges: tuple[Edges, ...]
 
 
 def partition(sets: Sequence[Ranges]) -> tuple[Alphabet, list[tuple[int, ...]]]:
@@ -75,18 +81,47 @@ def partition(sets: Sequence[Ranges]) -> tuple[Alphabet, list[tuple[int, ...]]]:
 
 
 def byte_tree(alphabet: Alphabet) -> ByteTree:
-    """The tree of all characters' UTF-8 encodings, equal subtrees shared."""
-    return _TreeBuilder(alphabet).build()
+    """The tree of all characters' UTF-8 encodings, equal subtrees shared.
+
+    Alphabets that part the characters past ASCII alike share that part but for its labels.
+    """
+    starts, classes = alphabet.starts, alphabet.classes
+    place = bisect_right(starts, _FIRST_LONG) - 1  # the segment of that character
+    long_classes = [k for k in dict.fromkeys(classes[place:]) if k != NO_CLASS]
+    label = {NO_CLASS: NO_CLASS} | {k: i for i, k in enumerate(long_classes)}
+    long = _long_characters(
+        (_FIRST_LONG, *starts[place + 1 :]), tuple(label[k] for k in classes[place:])
+    )
+    target_of = {~i: ~k for i, k in enumerate(long_classes)}
+    edges = [
+        tuple((low, high, target_of.get(target, target)) for low, high, target in node)
+        for node in long
+    ]
+    ascii_edges = [
+        (low, high - 1, ~k)
+        for (low, high), k in zip(
+            pairwise((*starts[: place + 1], _FIRST_LONG)), classes, strict=False
+        )
+        if low < high
+    ]
+    edges[0] = _merged([*ascii_edges, *edges[0]])
+    return ByteTree(tuple(edges))
+
+
+@lru_cache(maxsize=64)
+def _long_characters(starts: tuple[int, ...], classes: tuple[int, ...]) -> tuple[Edges, ...]:
+    """The edges of a `ByteTree` of all characters past ASCII, in segments as of an `Alphabet`."""
+    return _TreeBuilder(starts, classes).build()
 
 
 class _TreeBuilder:
-    def __init__(self, alphabet: Alphabet) -> None:
-        self._starts = np.array(alphabet.starts)
-        self._classes = alphabet.classes
-        self._edges: list[tuple[tuple[int, int, int], ...]] = [()]
-        self._ids: dict[tuple[tuple[int, int, int], ...], int] = {}
+    def __init__(self, starts: tuple[int, ...], classes: tuple[int, ...]) -> None:
+        self._starts = starts
+        self._classes = classes
+        self._edges: list[Edges] = [()]
+        self._ids: dict[Edges, int] = {}
 
-    def build(self) -> ByteTree:
+    def build(self) -> tuple[Edges, ...]:
         edges: list[tuple[int, int, int | None]] = []
         for lead, first, size, n_continuations, n_leads in _LEADS:
             floor = _SHORTEST[n_continuations]
@@ -95,7 +130,7 @@ class _TreeBuilder:
                 target = self._target(low, size, n_continuations, floor)
                 edges.append((lead + i, lead + i, target))
         self._edges[0] = _merged(edges)
-        return ByteTree(tuple(self._edges))
+        return tuple(self._edges)
 
     def _target(self, low: int, size: int, depth: int, floor: int) -> int | None:
         """The target for `size` code points from `low`, of which those below `floor` are out."""
@@ -118,7 +153,7 @@ class _TreeBuilder:
     def _segment(self, code_point: int) -> int:
         if code_point > LAST_CHARACTER:
             return len(self._starts)
-        return int(np.searchsorted(self._starts, code_point, side="right")) - 1
+        return bisect_right(self._starts, code_point) - 1
 
     def _node(self, edges: list[tuple[int, int, int | None]]) -> int | None:
         merged = _merged(edges)
@@ -131,7 +166,7 @@ class _TreeBuilder:
         return node
 
 
-def _merged(edges: list[tuple[int, int, int | None]]) -> tuple[tuple[int, int, int], ...]:
+def _merged(edges: Sequence[tuple[int, int, int | None]]) -> Edges:
     """Edges without those to None; neighbours with one target are one edge."""
     merged: list[tuple[int, int, int]] = []
     for low, high, target in edges:

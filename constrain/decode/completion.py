@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import DEAD, TerminalTable
+from constrain.automata.lexer import DEAD, TerminalTable, as_bits
 from constrain.automata.lr0 import LRAutomaton
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Edge, Parser, Stacks
@@ -47,16 +47,19 @@ def byte_distances(table: TerminalTable, spellable: NDArray[np.bool_]) -> NDArra
         table: the terminals' DFAs.
         spellable: bool[C], the byte classes that may be used.
     """
-    distance = np.where(table.accepting, 0, IMPOSSIBLE)
-    steps = table.next[:, spellable]
-    if steps.shape[1] == 0:
-        return distance
-    while True:
-        shorter = np.minimum(distance, distance[steps].min(axis=1) + 1)
-        shorter[DEAD] = IMPOSSIBLE
-        if (shorter == distance).all():
-            return np.minimum(distance, IMPOSSIBLE)
-        distance = shorter
+    usable = as_bits(spellable)
+    before: list[list[int]] = [[] for _ in table.moves]
+    for tail, moves in enumerate(table.moves):
+        for head, classes in moves:
+            if classes & usable:
+                before[head].append(tail)
+    distance = [0 if accepts else IMPOSSIBLE for accepts in table.accepting.tolist()]
+    for state in (queue := np.flatnonzero(table.accepting).tolist()):
+        for tail in before[state]:
+            if distance[tail] == IMPOSSIBLE:
+                distance[tail] = distance[state] + 1
+                queue.append(tail)
+    return np.array(distance, np.int64)
 
 
 class Finish(NamedTuple):

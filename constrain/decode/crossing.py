@@ -53,6 +53,9 @@ FIRST_ROOM = 1 << 12
 MAX_TOP = 6
 """Higher stacks are split."""
 
+THICK, MAX_THICK = 4, 64
+"""Nodes of a slice of a base; more where its stacks do not stand on one node."""
+
 Row = NDArray[np.int32]
 
 
@@ -103,6 +106,8 @@ class Crossing:
         self._grafts = _memory(FIRST_ROOM)
         self._bases = _memory(FIRST_ROOM)
         self._slices = np.zeros((2, FIRST_ROOM), np.int32)  # stacks and the base below, by base
+        self._base_ids = {self._machine.parser.underflow: CUT_OFF}
+        self._stacks_below = {CUT_OFF: self._machine.parser.underflow}  # all of a base
         self._wholes = _memory(FIRST_ROOM)
         self._verdicts = _memory(FIRST_ROOM)
 
@@ -267,10 +272,16 @@ class Crossing:
 
     def _whole(self, stacks: Stacks, base: int) -> Stacks:
         """Stacks with all of their base."""
-        while base != CUT_OFF:
-            slice_, base = self._slices[:, base].tolist()
-            stacks = self._machine.parser.graft(stacks, self._stacks[slice_])
-        return stacks
+        parser = self._machine.parser
+        lacking = []
+        while base not in self._stacks_below:
+            lacking.append(base)
+            base = int(self._slices[1, base])
+        below = self._stacks_below[base]
+        for upper in reversed(lacking):
+            below = parser.graft(self._stacks[int(self._slices[0, upper])], below)
+            self._stacks_below[upper] = below
+        return parser.graft(stacks, below)
 
     def _parts(self, key: int) -> tuple[Stacks, int, int]:
         """What `key_of` was made of: stacks, a way or a lexer state, an effect."""
@@ -307,20 +318,31 @@ class Crossing:
         return number
 
     def _number_base(self, below: Stacks | None) -> int:
-        """The base that is `below`, in thin slices."""
-        parser = self._machine.parser
-        slices: list[Stacks] = []
-        while below is not None and below is not parser.underflow:
-            top, below = parser.split(below)
-            slices.append(top)
-        base = CUT_OFF
-        for slice_ in reversed(slices):
-            lower, base = base, UNKNOWN
-            while base == UNKNOWN:
-                base = push(self._known(), self._number(slice_), lower)
-                if base == UNKNOWN:
+        """The base that is `below`, in slices that other stacks share."""
+        slices: list[tuple[Stacks, Stacks]] = []
+        while below is not None and below not in self._base_ids:
+            top, lower = self._slice(below)
+            slices.append((below, top))
+            below = lower
+        base = CUT_OFF if below is None else self._base_ids[below]
+        for below, top in reversed(slices):
+            upper = UNKNOWN
+            while upper == UNKNOWN:
+                upper = push(self._known(), self._number(top), base)
+                if upper == UNKNOWN:
                     self._make_room_for_bases()
+            base = self._base_ids[below] = upper
+            self._stacks_below[base] = below
         return base
+
+    def _slice(self, stacks: Stacks) -> tuple[Stacks, Stacks | None]:
+        """The top of stacks and what it stands on, at an even depth; None where it is all."""
+        parser = self._machine.parser
+        for n_above in range((stacks.depth - 1) % THICK + 1, min(stacks.depth, MAX_THICK), THICK):
+            below = parser.beneath(stacks, n_above)
+            if below is not None:
+                return parser.cut(stacks, n_above), below
+        return stacks, None
 
     def _make_room_for_bases(self) -> None:
         self._bases = _grown(self._bases)

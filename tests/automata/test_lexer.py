@@ -12,6 +12,7 @@ from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import DEAD, UNKNOWN, Lexer, join_terminals, live_bytes
 from constrain.automata.regex import compile_pattern
 from constrain.grammar.rules import Grammar, Production, Terminal
+from constrain.grammar.sets import bits
 from tests import reference, strategies
 
 TEXTS = st.text("aaabbbccdéA", max_size=5).map(str.encode)
@@ -208,6 +209,11 @@ def test_joined_tables_run_as_the_dfas_do(
         assert state == DEAD or table.owner[state] == terminal
     assert not table.next[DEAD].any()
     assert (table.has_next == (table.next != DEAD).any(axis=1)).all()
+    moved = np.full_like(table.next, DEAD)
+    for source, moves in enumerate(table.moves):
+        for target, classes in moves:
+            moved[source, list(bits(classes))] = target
+    assert (moved == table.next).all()
 
 
 def test_longest_match_forbids_what_would_have_made_a_longer_lexeme() -> None:

@@ -18,6 +18,7 @@ from hypothesis import event, example, given
 from hypothesis import strategies as st
 from interegular.fsm import anything_else
 
+from constrain.automata.charset import _cased
 from constrain.automata.regex import compile_pattern
 from constrain.errors import PatternError
 from constrain.grammar.pattern import scoped
@@ -432,6 +433,14 @@ def test_pairs_of_characters_equal_but_for_case(flags: str) -> None:
         for other in re.findall(f"(?{flags}){letter}", CASED)
     }
     assert finite_language(dfa) == wanted
+
+
+def test_only_characters_with_case_are_taken_for_others() -> None:
+    sre: Any = import_module("_sre")
+    lowered = {c: sre.unicode_tolower(c) for c in map(ord, all_characters())}
+    changed = {c for c, lower in lowered.items() if lower != c or sre.unicode_iscased(c)}
+    blocks = {c for low, high in _cased() for c in range(low, high + 1)}
+    assert changed | {lowered[c] for c in changed} <= blocks
 
 
 @sixth

@@ -20,7 +20,9 @@ third = share(3)
 
 INDENTED = r"""
 %layout indentation newline=_NL indent=_IN dedent=_OUT open=LPAR close=RPAR continuation=JOIN
-%reserve NAME: "if" "else" "pass" "try" "finally"
+%reserve NAME: "if" "else" "pass" "try" "finally" "as" "is" "in" "or" "and" "not" "for" "def" "del"
+%reserve NAME: "with" "from" "while" "class" "raise" "return" "import" "lambda" "async" "await"
+%reserve NAME: "elif" "yield" "except" "global" "assert" "break" "nonlocal" "continue"
 %declare _NL _IN _OUT
 start: _NL stmt*
 stmt: line
