@@ -62,7 +62,6 @@ class SemicolonParser(Parser):
         self.reads_line_end_behind = True
         self._newlines = frozenset(ids[name] for name in layout.newlines)
         self._semicolon = ids[layout.semicolon]
-        self.free = frozenset([self._semicolon])
         after = {ids[name] for name in layout.after}
         self._ends_line = [symbol in after for symbol in automaton.accessing]
 
