@@ -193,8 +193,10 @@ class IndentationParser(Parser):
         while stacks is not self.nothing:
             level = self._level(stacks.edges[0])
             n_more = level.alternative - margin.alternative
-            is_there = margin.column == level.column
-            if is_there or (margin.column < level.column and n_more > 0 and not margin.is_fixed):
+            # Each byte more is a column of either kind or, if it is a tab, of one kind several.
+            is_there = n_more == 0 and margin.column == level.column
+            comes_there = 0 < n_more <= level.column - margin.column and not margin.is_fixed
+            if is_there or comes_there:
                 yield Hope(stacks, max(0, min(n_more, level.width)), level.width)
             stacks = self._shift(stacks, self._dedent)
 

@@ -23,6 +23,7 @@ from constrain.decode.completion import IMPOSSIBLE, byte_distances
 from constrain.errors import EmptyLanguageError, GrammarError, ViabilityLimitError
 from tests import reference, strategies
 from tests.decode.test_stacks import parser_of, parses
+from tests.matchers import builtin_matcher
 
 BYTES = [bytes([b]) for b in range(256)]
 
@@ -212,3 +213,19 @@ def test_forgetting_when_full_changes_nothing(monkeypatch: pytest.MonkeyPatch) -
         whole = matcher.fork()
         assert whole.accept_bytes(found)
         assert whole.is_accepting()
+
+
+@pytest.mark.parametrize(
+    ("language", "text", "completion"),
+    [
+        # A tab at the wrong place is known to lead nowhere: else there are thousands of ways.
+        ("python", "if x:\n" + 58 * " " + "@a['x y", "']\n" + 7 * "       \t" + "  class\tA:0"),
+        ("python", "if x:\n        @a\n         ", "\n       \tclass\tA:0"),
+        # A line end that makes a semicolon is a byte, as a semicolon is.
+        ("go", "package p\nfunc f() {\n\tfor _, outputPathendedor", "=0\n;{}}"),
+    ],
+)
+def test_a_far_completion_is_found(language: str, text: str, completion: str) -> None:
+    matcher = builtin_matcher(language).fork()
+    assert matcher.accept_bytes(text.encode())
+    assert matcher.shortest_completion() == completion.encode()
