@@ -20,6 +20,7 @@ from constrain.automata.dfa import ByteDFA, subtract
 from constrain.automata.lexer import DEAD, Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
 from constrain.automata.regex import compile_pattern
+from constrain.decode.ceiling import Ceilings
 from constrain.decode.completion import Completer
 from constrain.decode.layout import ignored_by_place, make_parser
 from constrain.decode.machine import Machine, Thread
@@ -261,7 +262,8 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
         rows,
     )
     _check_language(grammar, machine, adjacency, completer)
-    return Engine(grammar, vocabulary, machine, masker, completer)
+    ceilings = Ceilings(machine, adjacency)
+    return Engine(grammar, vocabulary, machine, masker, completer, ceilings)
 
 
 def _compile_all(patterns: Sequence[str], *, in_context: bool) -> dict[int, ByteDFA]:

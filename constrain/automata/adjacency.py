@@ -24,12 +24,26 @@ searches and is exact.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.lexer import DEAD, Lexer, Members, as_bits
 from constrain.grammar.sets import bits
+
+
+class Plan(NamedTuple):
+    """How terminals are written, one after the other, so that no lexeme runs into the next.
+
+    length: per terminal, bytes of the shortest string that it owns
+    blank:  1 if some need a blank before them, which is then counted before all; else 0
+    """
+
+    length: dict[int, int]
+    blank: int
 
 
 class Adjacency:
@@ -68,7 +82,12 @@ class Adjacency:
         self._together = together or {}
         self._can_do_without = can_do_without or (lambda _: False)
         self._unbeaten: set[int] = set()
+        self._shortest: dict[int, tuple[int, int]] = {}  # length, and first byte classes as bits
+        self._after: dict[int, int] = {}  # the byte classes that may continue it, as bits
+        self._wanted: dict[int, list[int]] = {}
+        self._outlasting: dict[tuple[int, int], int] = {}  # what is not told by the first byte
         self.entry_bytes = {t: self._entries(t) for t in self.used}
+        self._ignored = ignored
         self.trap = self._find_trap(follow, ignored)
 
     def sure(self) -> NDArray[np.bool_]:
@@ -93,6 +112,38 @@ class Adjacency:
             self._sure[DEAD] = False
         return self._sure
 
+    def plan(self) -> Plan | None:
+        """A way to write all terminals in any order that the parser wants; None: none is known."""
+        if self.trap is not None:
+            return None
+        length = {t: self._shortest[t][0] for t in self.used}
+        first = {t: self._shortest[t][1] for t in self.used}
+        needed = {u for others in self._wanted.values() for u in others}
+        runs_into = {
+            t: [
+                u
+                for u in others
+                if not first[u] & ~self._after[t] and self._outlasting.get((t, u)) != length[u]
+            ]
+            for t, others in self._wanted.items()
+        }
+        stuck = [t for t, others in runs_into.items() if others]
+        plan = Plan({t: n for t, n in length.items() if t in needed or not self._wanted}, 0)
+        if not stuck:
+            return plan
+        for blank, allowed in self._ignored_behind_all(stuck).items():
+            apart = all(first[blank] & ~self._after[t] for t in stuck)
+            if allowed and apart and length[blank] == 1 and not runs_into.get(blank):
+                return plan._replace(blank=1)
+        return None
+
+    def _ignored_behind_all(self, terminals: Iterable[int]) -> dict[int, bool]:
+        """The ignored terminals, and whether they are so behind all of some terminals."""
+        return {
+            blank: all(blank in self._ignored_behind.get(t, self._ignored) for t in terminals)
+            for blank in self._ignored
+        }
+
     def _find_trap(self, follow: Sequence[int], ignored: frozenset[int]) -> tuple[int, int] | None:
         for terminal in self.used:
             if not self.entry_bytes[terminal].any():
@@ -102,14 +153,14 @@ class Adjacency:
         alive = {t: self._alive_behind(t) for t in self.used}
         table = self._lexer.table
         after = {t: (table.next[sorted(alive[t])] != DEAD).any(axis=0) for t in self.used}
-        known: dict[tuple[int, int], bool] = {}
+        known = self._outlasting
 
         def is_open(left: int, right: int) -> bool:
             if (self.entry_bytes[right] & ~after[left]).any():
                 return True
             if (left, right) not in known:
-                known[left, right] = self._outlives(right, alive[left])
-            return known[left, right]
+                known[left, right] = self._outlast(right, alive[left])
+            return known[left, right] > 0
 
         def may_part(left: int, other: int) -> bool:
             return other in self._ignored_behind.get(left, ignored) and is_open(left, other)
@@ -120,6 +171,8 @@ class Adjacency:
         swallowed = frozenset(u for t in ignored for u in wanted[t] if not is_open(t, u))
         if swallowed and self._can_do_without(swallowed):
             wanted = {t: [u for u in others if u not in swallowed] for t, others in wanted.items()}
+        self._wanted = wanted
+        self._after = {t: as_bits(classes) for t, classes in after.items()}
         blocked = {t: next((u for u in wanted[t] if not is_open(t, u)), None) for t in self.used}
         open_ignored = {t for t in ignored if blocked[t] is None}
         while True:
@@ -167,12 +220,31 @@ class Adjacency:
         owned = {i for i in accepted if not table.accepting[list(order[i][1:])].any()}
         if len(owned) == len(accepted):
             self._unbeaten.add(terminal)
+        self._keep_shortest(terminal, owned, before, first)
         for i in (queue := list(owned)):
             queue.extend(fresh := set(before[i]) - owned)
             owned |= fresh
         for classes, target in first:
             entries[list(bits(classes))] = target in owned
         return entries
+
+    def _keep_shortest(
+        self,
+        terminal: int,
+        owned: set[int],
+        before: list[list[int]],
+        first: list[tuple[int, int]],
+    ) -> None:
+        """Keep the length of the shortest string to an owned state, and all its first bytes."""
+        level, length = owned, 0
+        while level and 0 not in level:
+            ahead = {i for target in level for i in before[target]}
+            length += 1
+            if 0 in ahead:
+                classes = [classes for classes, target in first if target in level]
+                self._shortest[terminal] = length, reduce(or_, classes)
+                return
+            level = ahead
 
     def _steps(self, members: Members, spellable: int) -> list[tuple[int, Members]]:
         """Where `spellable` byte classes lead a DFA state, and others beside it, as bits."""
@@ -194,21 +266,24 @@ class Adjacency:
             cells = split
         return [(classes, (after[0], *sorted(set(after[1:])))) for classes, after in cells]
 
-    def _outlives(self, terminal: int, alive: set[int]) -> bool:
-        """Whether some string of `terminal` refutes all of `alive` and lets none of it accept."""
+    def _outlast(self, terminal: int, alive: set[int]) -> int:
+        """The length of the shortest string of `terminal` that refutes all of `alive`; 0: none.
+
+        None of what is alive accepts on its way.
+        """
         if terminal not in self._unbeaten:
-            return False
+            return 0
         lexer = self._lexer
-        queue = [lexer.start(frozenset({terminal}), tuple(sorted(alive)))]
-        seen = set(queue)
-        for state in queue:
-            if lexer.winners[state] and not lexer.members[state][1]:
-                return True
-            for target in np.unique(lexer.next[state][self.spellable]).tolist():
-                if target > DEAD and target not in seen:
-                    seen.add(target)
-                    queue.append(target)
-        return False
+        start = lexer.start(frozenset({terminal}), tuple(sorted(alive)))
+        level, seen, length = [start], {start}, 0
+        while level:
+            if any(lexer.winners[state] and not lexer.members[state][1] for state in level):
+                return length
+            targets = np.unique(lexer.next[level][:, self.spellable]).tolist()
+            level = [target for target in targets if target > DEAD and target not in seen]
+            seen.update(level)
+            length += 1
+        return 0
 
     def _alive_behind(self, terminal: int) -> set[int]:
         """The DFA states that may be alive where a lexeme of `terminal` ends, and lead on."""

@@ -77,33 +77,28 @@ class Finish(NamedTuple):
     n_lines: int
 
 
-class CompletionCosts:
-    """Least bytes to complete stacks, were every sequence of lexemes possible.
+class StackCosts:
+    """The cost of the cheapest plan that completes stacks, at the start of a lexeme.
 
-    Attributes:
-        distance: int64[G], see `byte_distances`.
+    Args of the constructor: `terminals`, the cost of each terminal, twins included;
+    `line_ends`, the symbols behind which a line is indented at its own cost; `place`, a
+    number under which stacks keep these costs.
     """
 
-    def __init__(self, parser: Parser, table: TerminalTable, spellable: NDArray[np.bool_]) -> None:
+    def __init__(
+        self, parser: Parser, terminals: list[int], line_ends: frozenset[int], place: int
+    ) -> None:
         self._parser = parser
         self._automaton = parser.automaton
-        self.distance = byte_distances(table, spellable)
-        self._owner = table.owner
-        self._n_terminals = len(table.start)
-        symbols = _symbol_costs(self._automaton, self._terminal_costs(table))
+        self._place = place
+        symbols = _symbol_costs(self._automaton, terminals)
         self._finish = [
-            self._finishes(self._automaton, state, symbols, parser.line_ends)
+            self._finishes(self._automaton, state, symbols, line_ends)
             for state in range(len(self._automaton.kernels))
         ]
         self._start_cost = (
             0 if self._automaton.grammar.accepts_empty else symbols[self._automaton.grammar.start]
         )
-
-    def _terminal_costs(self, table: TerminalTable) -> list[int]:
-        """Least bytes of each terminal, twins included; none where a layout may make it."""
-        lexed = self._automaton.grammar.lexed
-        free = self._parser.free
-        return [0 if t in free else int(self.distance[table.start[t]]) for t in lexed]
 
     @staticmethod
     def _finishes(
@@ -120,27 +115,14 @@ class CompletionCosts:
         return list(found)
 
     def of(self, stacks: Stacks) -> int:
-        """Least bytes that complete `stacks`, standing at the start of a lexeme."""
-        if stacks.completion is None:
-            stacks.completion = min(
+        """The cost of the cheapest plan for `stacks`; IMPOSSIBLE where there is none."""
+        cost = stacks.costs.get((self._place, -1, -1))
+        if cost is None:
+            cost = stacks.costs[self._place, -1, -1] = min(
                 (self._of_edge(state, below) for state, below in stacks.edges),
                 default=IMPOSSIBLE,
             )
-        return stacks.completion
-
-    def of_thread(self, thread: Thread, machine: Machine) -> int:
-        """Least bytes that complete the open lexeme of `thread` and then the stacks."""
-        stacks, state = thread
-        best = IMPOSSIBLE
-        for dfa_state in machine.lexer.members[state][0]:
-            distance = int(self.distance[dfa_state])
-            if distance < best and self._owner[dfa_state] < self._n_terminals:
-                for hope in self._parser.hoped(stacks, int(self._owner[dfa_state])):
-                    then = hope.n_more + max(0, self.of(hope.stacks) - hope.n_written)
-                    best = min(best, distance + then)
-        if self._parser.reads_line_end_behind and 0 < best < IMPOSSIBLE:
-            best -= 1  # a line end that need not be written
-        return best
+        return cost
 
     def _of_edge(self, state: int, below: Stacks) -> int:
         if state == 0:
@@ -155,7 +137,7 @@ class CompletionCosts:
         return best
 
     def _after(self, base: Edge, lhs: int) -> int:
-        """Least bytes once `lhs` stands on the edge `base`.
+        """The cost once `lhs` stands on the edge `base`.
 
         Works off an explicit list: stacks are as deep as the text is nested. Costs are kept
         in the node below, which lives as long as the stacks do.
@@ -163,14 +145,14 @@ class CompletionCosts:
         todo = [(base, lhs)]
         while todo:
             (state, below), symbol = todo[-1]
-            if (state, symbol) in below.after:
+            if (self._place, state, symbol) in below.costs:
                 todo.pop()
             else:
                 todo.extend(self._solve(state, below, symbol))
-        return base[1].after[base[0], lhs]
+        return base[1].costs[self._place, base[0], lhs]
 
     def _solve(self, state: int, below: Stacks, lhs: int) -> list[tuple[Edge, int]]:
-        """Fill `below.after[state, lhs]`, or return what must be filled before.
+        """Fill `below.costs` for `lhs` on `state`, or return what must be filled before.
 
         Left recursion leads from one symbol on an edge to another on the same edge, so
         those are solved together.
@@ -192,7 +174,7 @@ class CompletionCosts:
                         todo.append(outer)
                     continue
                 for lower in self._parser.pop(below, length - 2):
-                    known = lower[1].after.get((lower[0], outer))
+                    known = lower[1].costs.get((self._place, lower[0], outer))
                     if known is None:
                         missing.append((lower, outer))
                     else:
@@ -204,8 +186,41 @@ class CompletionCosts:
             for symbol, outer, cost in outers:
                 best[symbol] = min(best[symbol], cost + best[outer])
         for symbol, least in best.items():
-            below.after[state, symbol] = least
+            below.costs[self._place, state, symbol] = least
         return []
+
+
+class CompletionCosts:
+    """Least bytes to complete stacks, were every sequence of lexemes possible.
+
+    Attributes:
+        distance: int64[G], see `byte_distances`.
+    """
+
+    def __init__(self, parser: Parser, table: TerminalTable, spellable: NDArray[np.bool_]) -> None:
+        self._parser = parser
+        self.distance = byte_distances(table, spellable)
+        self._owner = table.owner
+        self._n_terminals = len(table.start)
+        terminals = [
+            0 if t in parser.free else int(self.distance[table.start[t]])
+            for t in parser.automaton.grammar.lexed
+        ]
+        self.of = StackCosts(parser, terminals, parser.line_ends, place=0).of
+
+    def of_thread(self, thread: Thread, machine: Machine) -> int:
+        """Least bytes that complete the open lexeme of `thread` and then the stacks."""
+        stacks, state = thread
+        best = IMPOSSIBLE
+        for dfa_state in machine.lexer.members[state][0]:
+            distance = int(self.distance[dfa_state])
+            if distance < best and self._owner[dfa_state] < self._n_terminals:
+                for hope in self._parser.hoped(stacks, int(self._owner[dfa_state])):
+                    then = hope.n_more + max(0, self.of(hope.stacks) - hope.n_written)
+                    best = min(best, distance + then)
+        if self._parser.reads_line_end_behind and 0 < best < IMPOSSIBLE:
+            best -= 1  # a line end that need not be written
+        return best
 
 
 def _symbol_costs(automaton: LRAutomaton, terminals: list[int]) -> list[int]:

@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from constrain.automata.lr0 import LRAutomaton
 from constrain.automata.margin import Margin, moved
-from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
+from constrain.decode.stacks import Edge, Hope, Line, Parser, Stacks, StackUnderflow
 from constrain.grammar.normalize import BRACKETS, OUTSIDE
 from constrain.grammar.rules import Grammar, Indentation, Layout, Semicolons
 from constrain.grammar.sets import last_sets
@@ -111,7 +111,7 @@ class IndentationParser(Parser):
     ) -> None:
         super().__init__(automaton, ignored)
         self.reads_line_end_before = self.reads_line_end_behind = True
-        self._newline = ids[layout.newline]
+        self.newline = ids[layout.newline]
         self._indent = ids[layout.indent]
         self._dedent = ids[layout.dedent]
         self._continuation = ids.get(layout.continuation, -1)
@@ -123,7 +123,7 @@ class IndentationParser(Parser):
             for symbol in automaton.accessing
         ]
         self._ignored_by_state = [ignored_in[place] for place in self._place]
-        ends = (1 << self._newline) | (1 << self._dedent)
+        ends = (1 << self.newline) | (1 << self._dedent)
         self.line_ends = frozenset(
             symbol
             for symbol, last in enumerate(last_sets(automaton.grammar))
@@ -153,7 +153,7 @@ class IndentationParser(Parser):
 
     def end_line(self, stacks: Stacks, winners: tuple[int, ...]) -> tuple[Stacks, bool] | None:
         """The stacks after a lexeme, and whether they wait for the indentation behind it."""
-        if self._newline not in winners:
+        if self.newline not in winners:
             return self.advance(stacks, winners), False
         inside, ended = self._ended(self._bare(stacks))
         if ended is self.nothing:
@@ -169,7 +169,7 @@ class IndentationParser(Parser):
 
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
         """Ways to go on if the open lexeme becomes `terminal`."""
-        if terminal != self._newline:
+        if terminal != self.newline:
             return [Hope(self.advance(stacks, (terminal,)))]
         if not stacks.is_marker:
             return [Hope(after) for after in self._ended(stacks)]
@@ -200,6 +200,36 @@ class IndentationParser(Parser):
                 yield Hope(stacks, max(0, min(n_more, level.width)), level.width)
             stacks = self._shift(stacks, self._dedent)
 
+    def lines(self, stacks: Stacks) -> Iterator[Line]:
+        """Where an open line end can lead, in brackets, on this line or on another."""
+        for state, below in stacks.edges if stacks.is_marker else ((0, stacks),):
+            margin = self._margin(state) if stacks.is_marker else None
+            inside, ended = self._ended(below)
+            if inside is not self.nothing:
+                yield Line(inside, 0, 0)
+            may_deepen = True
+            while ended is not self.nothing:
+                level = self._level(ended.edges[0])
+                wanted = [(ended, level.column, level.alternative)]
+                one_more = Margin(level.column + 1, level.alternative + 1)
+                deeper = self._deepen(ended, level, one_more)
+                if deeper is not self.nothing:  # a block is wanted here
+                    wanted = [(deeper, *one_more[:2])] if may_deepen else []
+                for after, column, alternative in wanted:
+                    if margin is None or not margin.last:
+                        yield Line(after, alternative, 1)
+                    if margin is not None and margin.column >= 0:
+                        n_more = alternative - margin.alternative
+                        is_open = n_more == 0 or (n_more > 0 and not margin.is_fixed)
+                        if is_open and column - margin.column == n_more and not margin.last:
+                            yield Line(after, n_more, None)
+                ended = self._shift(ended, self._dedent)
+                may_deepen = False
+
+    def margin(self, stacks: Stacks) -> int:
+        """The bytes of indentation of a line in the innermost block."""
+        return max((self._level(edge).alternative for edge in stacks.edges), default=0)
+
     def line_width(self, edge: Edge) -> int:
         """The least bytes of indentation of a line in the block that `edge` is in."""
         return self._level(edge).width
@@ -213,7 +243,7 @@ class IndentationParser(Parser):
         )
 
     def _take(self, stacks: Stacks, terminal: int) -> Stacks:
-        if terminal != self._newline:
+        if terminal != self.newline:
             return super()._take(self._bare(stacks), terminal)
         if not stacks.is_marker:
             return self._end_line(stacks, Margin())
@@ -227,7 +257,7 @@ class IndentationParser(Parser):
 
         So the one looks at the line's own states, and the other not at them.
         """
-        if terminals != (self._newline,):
+        if terminals != (self.newline,):
             return super().steps(terminals)
         return self._shift_line_end, self._follow_margins
 
@@ -237,7 +267,7 @@ class IndentationParser(Parser):
         for state, below in stacks.edges:
             inside, ended = self._ended(below)
             if inside is not self.nothing or not stacks.is_marker:
-                return self.advance(stacks, (self._newline,))
+                return self.advance(stacks, (self.newline,))
             if ended is not self.nothing:
                 found.append((state, ended))
         return self.intern(found)
@@ -261,7 +291,7 @@ class IndentationParser(Parser):
             raise StackUnderflow
         inside = self.intern(e for e in stacks.edges if self._place[e[0]] == BRACKETS)
         outside = self.intern(e for e in stacks.edges if self._place[e[0]] == OUTSIDE)
-        return inside, self._shift(outside, self._newline)
+        return inside, self._shift(outside, self.newline)
 
     def _follow_indentation(self, stacks: Stacks, margin: Margin) -> Stacks:
         """The stacks after the indents or dedents that `margin` means behind a line end."""

@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from constrain.bitmask import n_words, pack
+from constrain.decode.ceiling import Ceilings
 from constrain.decode.completion import Completer
 from constrain.decode.explain import Explanation, explain_state
 from constrain.decode.machine import Machine, Threads
@@ -44,12 +45,14 @@ class Engine:
         machine: Machine,
         masker: Masker,
         completer: Completer,
+        ceilings: Ceilings,
     ) -> None:
         self.grammar = grammar
         self.vocabulary = vocabulary
         self.machine = machine
         self.masker = masker
         self.completer = completer
+        self.ceilings = ceilings
         self.words = n_words(vocabulary.size)
         ends = np.zeros(vocabulary.size, np.bool_)
         ends[list(vocabulary.end_ids)] = True
@@ -57,6 +60,7 @@ class Engine:
         self.lock = RLock()
         self._spelled = frozenset(vocabulary.tokens) - {b""}
         self._costliest: dict[Threads, int] = {}
+        self._highest: dict[Threads, int] = {}
         self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
 
     def cost(self, threads: Threads) -> int:
@@ -74,6 +78,23 @@ class Engine:
                 self._costliest.clear()
             self._costliest[threads] = cost
         return cost
+
+    def ceiling(self, threads: Threads) -> int:
+        """Tokens that surely complete `threads`, the end token included; many where unknown."""
+        ceiling = min((self.ceilings.of(thread) for thread in threads), default=NEVER)
+        return min(NEVER, ceiling + bool(self.vocabulary.end_ids))
+
+    def highest(self, threads: Threads) -> int:
+        """The highest ceiling after one more token."""
+        ceiling = self._highest.get(threads)
+        if ceiling is None:
+            outcomes = self.masker.outcomes(threads)
+            ceiling = max((self.ceiling(after) for after, _ in outcomes), default=0)
+            if len(self._highest) >= MAX_BUDGETS:
+                self._highest.clear()
+                self.ceilings.forget()
+            self._highest[threads] = ceiling
+        return ceiling
 
     def _n_tokens(self, text: bytes) -> int:
         """The least number of tokens that spell `text`, and one for the end token."""
@@ -148,6 +169,9 @@ class Matcher:
     def fill_bitmask_within(self, row: NDArray[np.int32], n_tokens: int) -> None:
         """`fill_bitmask`, narrowed to tokens after which the text can end in time.
 
+        Kept are those behind which the shortest completion takes no more tokens; in languages
+        where that is long to search, those behind which a plan does (`Ceilings`), if one does here.
+
         Args:
             row: int32[W], overwritten.
             n_tokens: how many tokens may still come, the end token included.
@@ -159,16 +183,20 @@ class Matcher:
         self.fill_bitmask(row)
         if self._now.is_terminated:
             return
-        engine = self._engine
-        needed = self.tokens_to_finish()
-        if needed > n_tokens:
-            raise BudgetError(needed, n_tokens)
+        engine, threads = self._engine, self._now.threads
         with engine.lock:
-            if engine.costliest(self._now.threads) < n_tokens:
+            if engine.ceilings.are_asked and engine.ceiling(threads) <= n_tokens:
+                highest, cost = engine.highest, engine.ceiling
+            else:
+                needed = self.tokens_to_finish()
+                if needed > n_tokens:
+                    raise BudgetError(needed, n_tokens)
+                highest, cost = engine.costliest, engine.cost
+            if highest(threads) < n_tokens:
                 return
             row[:] = engine.end_row if self._is_accepting(self._now) else 0
-            for after, tokens in engine.masker.outcomes(self._now.threads):
-                if engine.cost(after) < n_tokens:
+            for after, tokens in engine.masker.outcomes(threads):
+                if cost(after) < n_tokens:
                     row |= tokens
 
     def accept_token(self, token: int) -> bool:

@@ -14,7 +14,7 @@ stack with that top.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -55,8 +55,7 @@ class Stacks:
         "_grafts",
         "_split",
         "acceptable",
-        "after",
-        "completion",
+        "costs",
         "depth",
         "edges",
         "is_marker",
@@ -67,8 +66,7 @@ class Stacks:
         self.depth: Final[int] = 1 + max((below.depth for _, below in edges), default=-1)
         self.is_marker: Final[bool] = bool(edges) and edges[0][0] < 0
         self.acceptable: frozenset[int] | None = None
-        self.completion: int | None = None  # least bytes, see `constrain.decode.completion`
-        self.after: dict[tuple[int, int], int] = {}  # the same, by state and nonterminal on top
+        self.costs: dict[tuple[int, int, int], int] = {}  # see `completion.StackCosts`
         self._closure: dict[int, Stacks] | None = None
         self._advanced: dict[tuple[int, ...], Stacks] = {}
         self._cuts: dict[int, Stacks] = {}
@@ -93,6 +91,19 @@ class Hope(NamedTuple):
     n_written: int = 0
 
 
+class Line(NamedTuple):
+    """A way to go on behind a line end.
+
+    stacks:  then
+    n_bytes: of indentation that is still to be written
+    least:   the bytes that first end the lexeme are this many at least; None: it goes on
+    """
+
+    stacks: Stacks
+    n_bytes: int
+    least: int | None
+
+
 class Parser:
     """All operations on stacks of one grammar.
 
@@ -100,6 +111,7 @@ class Parser:
         initial: the stacks before the first lexeme.
         nothing: no stack at all.
         n_interned: how often a node was asked for: the work done so far.
+        newline: the terminal that is followed by indentation; −1 for none.
         free: terminals that a layout may make of no bytes.
         line_ends: symbols of the automaton's grammar behind which a new line begins.
         reads_line_end_before: the text is read as if a line end stood before it.
@@ -117,6 +129,7 @@ class Parser:
         self._shifted = {terminal for targets in automaton.shift for terminal in targets}
         self._shiftable: dict[tuple[int, ...], frozenset[int]] = {}
         self._interned: WeakValueDictionary[Key, Stacks] = WeakValueDictionary()
+        self.newline = -1
         self.free: frozenset[int] = frozenset()
         self.line_ends: frozenset[int] = frozenset()
         self.reads_line_end_before = False
@@ -262,6 +275,14 @@ class Parser:
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
         """Ways to go on if the open lexeme becomes `terminal`."""
         return [Hope(self.advance(stacks, (terminal,)))]
+
+    def lines(self, stacks: Stacks) -> Iterator[Line]:
+        """Where an open line end can lead, for layouts."""
+        yield from ()
+
+    def margin(self, stacks: Stacks) -> int:
+        """The bytes of indentation of a line in the innermost block."""
+        return 0
 
     def line_width(self, edge: Edge) -> int:
         """The least bytes of indentation of a line in the block that `edge` is in."""
