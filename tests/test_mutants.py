@@ -19,7 +19,14 @@ from tests.test_exactness import RELATIVES, WALKS, check_masks, decided, sequenc
 MAX_GRAMMARS = 1_000
 
 # Two shadows that forbid other texts, though not other next bytes; a shadow that lives on.
-SHADOWS = standard(sequence("longest", "a|abc", "c|cbb", "b[bc]"), b"acbc")
+SHADOWS = standard(
+    Grammar(
+        (Terminal("A", "a|abc"), Terminal("C", "c|cbb"), Terminal("X", "b[bc]")),
+        (Production("s", tuple("AX")), Production("s", tuple("CX"))),
+        "s",
+    ),
+    *(b"abb", b"cbb", b"cbc"),
+)
 ALIVE = standard(sequence("longest", "a|acc", "cb"), b"acb")
 # Two stacks of unlike heights, which a token that leaves their tops tells apart.
 HEIGHTS = standard(

@@ -215,8 +215,8 @@ def test_shadows_that_are_one_forbid_the_same_texts(grammar: Grammar, data: st.D
 
 PYTHON = [
     "if x:\n\tif y:\n\t\tz\n\telse:\n\t\tpass\n",
-    "def f(a,\n  b):  #c\n    return [a,\n  b]\n\nclass C:\n  x\n  #d\n\n  def g(): 1\n",
-    "x = \\\n  1\nwhile x:\n        x -= 1\n        try:\n            y\n        finally:\n         z",
+    "def f(a,\n  b):  #c\n    return [a,\n b]\n\nclass C:\n  x\n  #d\n\n  def g():1\n",
+    "x = \\\n  1\nwhile x:\n        x\n        try:\n            y\n        finally:\n         z",
     "match = 1\nmatch x:\n  case 1:\n    pass\n  case _: f'{x!r}'\n@d\nasync def f(): g\n",
 ]
 ADDED = (
