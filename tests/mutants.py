@@ -1,25 +1,27 @@
 """Plausible mistakes in the engine, each a replacement of one line of source.
 
 A mutant is put into the running program by giving the function the mutated code, so that
-everyone who holds the function gets it, and taken out again.
+everyone who holds the function gets it, and taken out again. Kernels then run as Python.
 """
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from inspect import getsource
 from typing import Any
 
 from constrain.automata.adjacency import Adjacency
 from constrain.automata.lexer import Lexer
-from constrain.decode.masker import Masker
+from constrain.decode.crossing import Crossing
 from constrain.decode.matcher import Matcher
 from constrain.decode.stacks import Parser
-from constrain.masks.kernels import walk
+from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross, walk
+from constrain.masks.rows import Walker
+from constrain.masks.trie import _fill
+from tests.interpreted import interpreted
 
 
 @dataclass(frozen=True)
@@ -43,26 +45,14 @@ class Mutant:
         """The program with the mistake in it."""
         original: Any = getattr(self.function, "py_func", self.function)
         mutated = _mutated(original, self.old, self.new)
-        if original is self.function:
-            sound = original.__code__
-            original.__code__ = mutated.__code__
-            try:
-                yield
-            finally:
-                original.__code__ = sound
-            return
-        users = [  # a compiled kernel's code cannot change: its users get another function
-            module
-            for module in list(sys.modules.values())
-            if getattr(module, "__dict__", {}).get(original.__name__) is self.function
-        ]
+        sound = original.__code__
+        original.__code__ = mutated.__code__
         try:
-            for module in users:
-                setattr(module, original.__name__, mutated)
-            yield
+            # What is compiled cannot change, nor those into which it was inlined.
+            with nullcontext() if original is self.function else interpreted():
+                yield
         finally:
-            for module in users:
-                setattr(module, original.__name__, self.function)
+            original.__code__ = sound
 
 
 def _mutated(function: Any, old: str, new: str) -> Any:
@@ -115,22 +105,76 @@ MUTANTS = (
         "if False",
     ),
     Mutant(
+        "shadows are one if they forbid the same next bytes, whatever comes later",
+        Lexer._alike,
+        "None if is_forbidden else sets[i]",
+        "None if is_forbidden else ()",
+    ),
+    Mutant(
         "a token may run past the end of two lexemes at most",
-        Masker._crossings,
-        "todo.extend((after, further) for further in cuts)",
-        "pass",
+        cross,
+        "goes_on = way != UNKNOWN and",
+        "goes_on = way != UNKNOWN and turn < 0 and",
     ),
     Mutant(
-        "the last of several ways to cut a token is lost",
-        Masker._compute,
-        "for cut in stored.cuts:",
-        "for cut in stored.cuts[:1]:",
+        "the last of several ways to end a lexeme inside tokens is lost",
+        Crossing.mark,
+        "self._begin(MOVE, self._keys(stacks, forest), CUT_OFF, forest.root)",
+        "self._begin(MOVE, self._keys(stacks, forest)[:1], CUT_OFF, forest.root[:1])",
     ),
     Mutant(
-        "a dead byte skips one node of the trie and not its subtree",
+        "a thread is walked once a turn, wherever in the tokens it begins",
+        _follow,
+        "| int(node)",
+        "| 0",
+    ),
+    Mutant(
+        "what was met in an earlier turn is not walked again",
+        _put_in_turn,
+        "while seen.value[place] == turn:",
+        "while seen.value[place] != UNKNOWN:",
+    ),
+    Mutant(
+        "a token that leaves nothing viable is allowed behind a lexeme",
+        _end,
+        "elif verdict == 1:",
+        "else:",
+    ),
+    Mutant(
+        "the last byte of a token begins no lexeme",
+        _goes_on,
+        "return bool(child < trie.end[node])",
+        "return bool(child + 1 < trie.end[node])",
+    ),
+    Mutant(
+        "a byte that ends one of the shadows may not follow",
+        Walker._way,
+        "table.accepting[table.next[list(way[1])]].any(axis=0)",
+        "(table.next[list(way[1])] != 0).any(axis=0)",
+    ),
+    Mutant(
+        "what lies under a cut is one of several sets of stacks",
+        Parser.beneath,
+        "if len(found) == 1 else None",
+        "if found else None",
+    ),
+    Mutant(
+        "a dead byte skips the node behind its subtree too",
         walk,
+        "node = trie.end[node]\n            continue",
+        "node = trie.end[node] + 1\n            continue",
+    ),
+    Mutant(
+        "a byte that is dead behind a lexeme skips the node behind its subtree too",
+        cross,
         "node = trie.end[node]\n                continue",
-        "node += 1\n                continue",
+        "node = trie.end[node] + 1\n                continue",
+    ),
+    Mutant(
+        "a trie before another has no end",
+        _fill,
+        "trie.end[path[0]] = n_nodes\n",
+        "pass\n",
     ),
     Mutant(
         "a text may end where its last lexeme may",

@@ -11,14 +11,44 @@ from itertools import product
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
+from constrain.grammar.rules import Grammar, Production, Terminal
 from tests.mutants import MUTANTS, Mutant
 from tests.strategies import Case, cases
 from tests.test_exactness import RELATIVES, WALKS, check_masks, decided, sequence, standard
 
 MAX_GRAMMARS = 1_000
 
+# Two shadows that forbid other texts, though not other next bytes; a shadow that lives on.
+SHADOWS = standard(
+    Grammar(
+        (Terminal("A", "a|abc"), Terminal("C", "c|cbb"), Terminal("X", "b[bc]")),
+        (Production("s", tuple("AX")), Production("s", tuple("CX"))),
+        "s",
+    ),
+    *(b"abb", b"cbb", b"cbc"),
+)
+ALIVE = standard(sequence("longest", "a|acc", "cb"), b"acb")
+# Two stacks of unlike heights, which a token that leaves their tops tells apart.
+HEIGHTS = standard(
+    Grammar(
+        tuple(Terminal(name, name.lower()) for name in "ABC"),
+        (
+            Production("s", tuple("pC")),
+            Production("p", tuple("xAAAB")),
+            Production("p", tuple("yAAC")),
+            Production("x", tuple("A")),
+            Production("y", tuple("AA")),
+        ),
+        "s",
+    ),
+    *(b"aaaa", b"bc", b"cc", b"abc", b"acc", b"aaabc", b"aaacc"),
+    walk=(0, 0, 0, 0, 0),
+)
+
 
 def check_many() -> None:
+    for case in (SHADOWS, ALIVE, HEIGHTS):
+        check_masks(case)
     for patterns, walk in product(RELATIVES, WALKS):
         check_masks(standard(sequence("longest", *patterns), walk=walk))
 

@@ -210,7 +210,7 @@ class Crossing:
                 self._deeper, ends = _roomy(self._deeper), _roomy(ends)
                 if 4 * int(self._seen.used[0]) > len(self._seen.key):
                     self._seen = _memory(len(self._seen.key))
-                if 2 * int(self._bases.used[0]) > self._slices.shape[1]:
+                if 2 * (int(self._bases.used[0]) + 1) > self._slices.shape[1]:
                     self._make_room_for_bases()
             elif self._asked.used[0]:
                 self._answer()
@@ -397,7 +397,7 @@ def _asked(room: int) -> Asked:
 
 def _roomy(items: Any) -> Any:
     """The same `Todo` or `Asked`, or twice the room."""
-    return _doubled(items) if 2 * int(items.used[0]) > len(items.node) else items
+    return _doubled(items) if 2 * (int(items.used[0]) + 1) > len(items.node) else items
 
 
 def _doubled(items: Any) -> Any:

@@ -333,9 +333,14 @@ class Parser:
         return result
 
     def beneath(self, stacks: Stacks, depth: int) -> Stacks | None:
-        """What `cut` at `depth` replaces, if it is one and the same set of stacks."""
+        """What `cut` at `depth` replaces, if it is one and the same set of stacks.
+
+        Of stacks that end in a cut at several depths it is not.
+        """
         found = {stacks}
         for _ in range(depth):
+            if self.underflow in found:
+                return None
             found = {below for node in found for _, below in node.edges}
         found.discard(self.bottom)
         return found.pop() if len(found) == 1 else None

@@ -229,7 +229,7 @@ MAX_BASES = 1 << BASE_BITS
 @njit(nogil=True, cache=True, inline="always")
 def key_of(stacks: int, way: int, effect: int) -> int:
     """The question what becomes of `stacks` by a way to end a lexeme, or in a lexer state."""
-    return (((int(stacks) << WAY_BITS) | way) << EFFECT_BITS) | effect
+    return (((int(stacks) << WAY_BITS) | int(way)) << EFFECT_BITS) | int(effect)
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -309,7 +309,7 @@ def _ask(asked: Asked, kind: int, wanted: int, key: int, base: int, node: int) -
 @njit(nogil=True, cache=True)
 def push(known: Known, slice_: int, base: int) -> int:
     """The base with a slice on top; UNKNOWN where there is no room for it."""
-    over = (int(slice_) << BASE_BITS) | base
+    over = (int(slice_) << BASE_BITS) | int(base)
     number = known.bases.value[find(known.bases, over)]
     if number == UNKNOWN:
         number = known.bases.used[0] + 1  # 0 is CUT_OFF
@@ -349,7 +349,7 @@ def _follow(
         elif thread == UNDERFLOW and base == CUT_OFF:
             _ask(deeper, MOVE, wanted, key, base, node)
         elif thread == UNDERFLOW:
-            wanted = ((key >> (WAY_BITS + EFFECT_BITS)) << WAY_BITS) | known.slice[base]
+            wanted = ((key >> (WAY_BITS + EFFECT_BITS)) << WAY_BITS) | int(known.slice[base])
             place = find(known.grafts, wanted)
             if known.grafts.key[place] != UNKNOWN:
                 top = int(known.grafts.value[place])
@@ -366,7 +366,7 @@ def _follow(
                 question |= INDENT
                 key = (int(known.stacks[thread]) << (WAY_BITS + EFFECT_BITS)) | question
                 continue
-            met = (((int(thread) << BASE_BITS) | base) << NODE_BITS) | node
+            met = (((int(thread) << BASE_BITS) | int(base)) << NODE_BITS) | int(node)
             if _put_in_turn(seen, met, turn):
                 index = todo.used[0]
                 todo.thread[index], todo.base[index], todo.node[index] = thread, base, node
@@ -388,7 +388,7 @@ def _end(
     """Mark the tokens of `node` if they leave something viable."""
     whole = key
     if base != CUT_OFF:
-        over = ((key >> (WAY_BITS + EFFECT_BITS)) << BASE_BITS) | base
+        over = ((key >> (WAY_BITS + EFFECT_BITS)) << BASE_BITS) | int(base)
         stacks = int(known.wholes.value[find(known.wholes, over)])
         if stacks == UNKNOWN:
             _ask(asked, WHOLE, over, key, base, node)
