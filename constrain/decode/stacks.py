@@ -372,7 +372,9 @@ class Parser:
             while node not in replaced and len(node.edges) == 1:
                 ((state, node),) = node.edges
                 states.append(state)
-            if node not in replaced:
+            if not node.edges:
+                replaced.setdefault(node, node)
+            elif node not in replaced:
                 replaced[node] = self.intern((state, replace(below)) for state, below in node.edges)
             result = replaced[node]
             for state in reversed(states):

@@ -28,7 +28,7 @@ from tests.matchers import builtin_matcher
 from tests.timing import share
 
 HUGE = 1 << 30
-TINY = {"FIRST_ROOM": 2, "MAX_TOP": 2, "MIN_TOP": 1, "SLICE_DEPTH": 1}
+TINY = {"FIRST_ROOM": 2, "MAX_TOP": 2, "THICK": 1}
 ROOMS = [{}, TINY]
 
 
@@ -233,7 +233,7 @@ def test_a_line_end_and_then_its_indentation_are_what_both_are(text: str) -> Non
     n_first = 0
     for byte in text.encode():
         for stacks, state in matcher._now.threads:
-            for winners in {machine.lexer.winners[state], (parser._newline,)} - {()}:
+            for winners in {machine.lexer.winners[state], (parser.newline,)} - {()}:
                 for depth in (1, 2, 4, HUGE):
                     top = parser.cut(stacks, depth)
                     n_first += sum(check_line_end(parser, top, winners, a) for a in ADDED)
