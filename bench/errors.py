@@ -26,6 +26,7 @@ from constrain import Grammar, MaskStore, Vocabulary
 from constrain.generation.embedded import load_embedded
 from examples.train_texts import load_corpus
 
+PICTURE = Path(__file__).parents[1] / "docs" / "python-errors.svg"
 MAX_PROMPT = 600  # characters
 Z = 1.96  # of a 95 % interval
 
@@ -36,7 +37,14 @@ def main() -> None:
     parser.add_argument("--tokens", type=int, default=120, help="in a sample, at most")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--record", action="store_true", help="keep the result in bench/record")
+    parser.add_argument(
+        "--picture", action="store_true", help="measure nothing; draw the newest record in docs"
+    )
     options = parser.parse_args()
+    if options.picture:
+        newest = max(RECORD.glob("*-python-errors.json"))
+        PICTURE.write_text(picture(json.loads(newest.read_text(encoding="utf-8"))), "utf-8")
+        return
     model, tokenizer = load_embedded()
     vocabulary = Vocabulary.from_tokenizer(tokenizer, model.generation_config)
     store = constrain.compile(Grammar.builtin("python"), vocabulary)
@@ -97,6 +105,28 @@ def is_python(text: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     return True
+
+
+def picture(record: dict[str, Any]) -> str:
+    """The record as a bar chart, in SVG: a bar for each way to write, a line for its interval."""
+    left, width, bar = 110, 400, 26
+    lines = [
+        '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 620 130" font-family="sans-serif" '
+        'font-size="14">',
+        '<rect width="620" height="130" fill="#fff"/>',
+        f'<text x="{left}" y="20">Syntax errors per 100 samples, {record["n"]} of each kind</text>',
+    ]
+    for index, (name, (per_100, low, high)) in enumerate(record["errors_per_100"].items()):
+        y = 36 + index * 42
+        x, low_x, high_x = (left + width * value / 100 for value in (per_100, low, high))
+        middle = y + bar / 2
+        lines += [
+            f'<text x="{left - 8}" y="{middle + 5}" text-anchor="end">{name}</text>',
+            f'<rect x="{left}" y="{y}" width="{x - left:.1f}" height="{bar}" fill="#c44"/>',
+            f'<path d="M{low_x:.1f} {middle}H{high_x:.1f}" stroke="#222" stroke-width="2"/>',
+            f'<text x="{high_x + 8:.1f}" y="{middle + 5}">{per_100:g} ({low:g} to {high:g})</text>',
+        ]
+    return "\n".join([*lines, "</svg>"]) + "\n"
 
 
 def share(n: int, of: int) -> tuple[float, float, float]:
