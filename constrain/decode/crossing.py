@@ -46,7 +46,7 @@ from constrain.masks.kernels import (
 from constrain.masks.rows import Walker
 
 MAX_ANSWERS = 1_000_000
-"""Answers of the parser that are kept, some hundred bytes each."""
+"""Answers of the parser of each kind that are kept, some hundred bytes each."""
 
 FIRST_ROOM = 1 << 12
 
@@ -89,11 +89,9 @@ class Crossing:
 
     def is_full(self) -> bool:
         """Whether it is time to forget."""
-        return (
-            int(self._moves.used[0]) > MAX_ANSWERS
-            or int(self._grafts.used[0]) > MAX_ANSWERS
-            or int(self._bases.used[0]) > MAX_BASES // 2
-        )
+        answers = (self._moves, self._verdicts, self._grafts, self._wholes)
+        most = max(int(memory.used[0]) for memory in answers)
+        return most > MAX_ANSWERS or int(self._bases.used[0]) > MAX_BASES // 2
 
     def forget(self) -> None:
         """Drop all answers of the parser."""

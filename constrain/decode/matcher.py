@@ -6,6 +6,7 @@ immutable snapshot. So `fork` copies a reference, and `rollback` follows parents
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import RLock
@@ -70,14 +71,7 @@ class Engine:
 
     def costliest(self, threads: Threads) -> int:
         """The most tokens that may be needed after one more token."""
-        cost = self._costliest.get(threads)
-        if cost is None:
-            outcomes = self.masker.outcomes(threads)
-            cost = max((self.cost(after) for after, _ in outcomes), default=0)
-            if len(self._costliest) >= MAX_BUDGETS:
-                self._costliest.clear()
-            self._costliest[threads] = cost
-        return cost
+        return self._most(threads, self.cost, self._costliest)
 
     def ceiling(self, threads: Threads) -> int:
         """Tokens that surely complete `threads`, the end token included; many where unknown."""
@@ -86,15 +80,20 @@ class Engine:
 
     def highest(self, threads: Threads) -> int:
         """The highest ceiling after one more token."""
-        ceiling = self._highest.get(threads)
-        if ceiling is None:
+        return self._most(threads, self.ceiling, self._highest)
+
+    def _most(
+        self, threads: Threads, cost: Callable[[Threads], int], known: dict[Threads, int]
+    ) -> int:
+        most = known.get(threads)
+        if most is None:
             outcomes = self.masker.outcomes(threads)
-            ceiling = max((self.ceiling(after) for after, _ in outcomes), default=0)
-            if len(self._highest) >= MAX_BUDGETS:
-                self._highest.clear()
+            most = max((cost(after) for after, _ in outcomes), default=0)
+            if len(known) >= MAX_BUDGETS:
+                known.clear()
                 self.ceilings.forget()
-            self._highest[threads] = ceiling
-        return ceiling
+            known[threads] = most
+        return most
 
     def _n_tokens(self, text: bytes) -> int:
         """The least number of tokens that spell `text`, and one for the end token."""
