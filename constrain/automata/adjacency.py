@@ -40,10 +40,12 @@ class Plan(NamedTuple):
 
     length: per terminal, bytes of the shortest string that it owns
     blank:  1 if some need a blank before them, which is then counted before all; else 0
+    apart:  the ignored terminals that nothing needs a blank behind
     """
 
     length: dict[int, int]
     blank: int
+    apart: frozenset[int]
 
 
 class Adjacency:
@@ -128,7 +130,11 @@ class Adjacency:
             for t, others in self._wanted.items()
         }
         stuck = [t for t, others in runs_into.items() if others]
-        plan = Plan({t: n for t, n in length.items() if t in needed or not self._wanted}, 0)
+        plan = Plan(
+            {t: n for t, n in length.items() if t in needed or not self._wanted},
+            0,
+            self._ignored.difference(stuck),
+        )
         if not stuck:
             return plan
         for blank, allowed in self._ignored_behind_all(stuck).items():

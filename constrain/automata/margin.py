@@ -71,6 +71,26 @@ def _moved(margin: Margin, added: bytes) -> Margin:
     return margin
 
 
+def bytes_between(column: int, alternative: int, margin: Margin) -> int | None:
+    """How many blanks and tabs lead from `margin` to a column of both kinds; None: none do.
+
+    Of k tabs each may have up to 7 blanks before it that it makes no matter.
+    """
+    n_bytes = alternative - margin.alternative
+    if n_bytes == 0 == column - margin.column:
+        return 0
+    if n_bytes <= 0 or margin.is_fixed or margin.last or margin.column < 0:
+        return None
+    if column - margin.column == n_bytes:
+        return n_bytes
+    for n_tabs in range(1, n_bytes + 1):
+        behind = column - (margin.column // TAB + n_tabs) * TAB
+        before = n_bytes - n_tabs - behind
+        if behind >= 0 and 0 <= before <= (TAB - 1) * n_tabs - margin.column % TAB:
+            return n_bytes
+    return None
+
+
 @lru_cache(maxsize=100_000)
 def canonical_effect(added: bytes) -> bytes:
     """Few bytes that move every margin as `added` does: those from the last line end on.

@@ -41,6 +41,7 @@ class Ceilings:
         self.are_asked = self._writing is not None and self._writing.blank > 0
         self._known_ends: dict[int, Ends] = {}
         self._known: dict[Thread, int] = {}
+        self._lines: dict[Stacks, int] = {}
         if self._writing is None:
             return
         parser = machine.parser
@@ -68,23 +69,48 @@ class Ceilings:
     def forget(self) -> None:
         """Drop what was told so far."""
         self._known.clear()
+        self._lines.clear()
 
     def _of(self, thread: Thread) -> int:
         stacks, state = thread
         parser = self._machine.parser
+        assert self._writing is not None
+        if self._machine.accepts(thread):
+            return 0
         found = [IMPOSSIBLE]
         for winners, n_more in self._ends(state).items():
             if parser.newline in winners:
                 for after, n_bytes, least in parser.lines(stacks):
                     n_first = 0 if least is None else max(least, n_more)
-                    found.append(n_first + n_bytes + self._plan(after))
+                    found.append(n_first + n_bytes + self._line(after))
                 continue
             after = parser.advance(stacks, winners)
             if after is not parser.nothing:
                 found.append(
-                    n_more + self._plan(after, is_apart=parser.ignored.issuperset(winners))
+                    n_more + self._plan(after, is_apart=self._writing.apart.issuperset(winners))
                 )
         return min(found)
+
+    def _line(self, stacks: Stacks) -> int:
+        """Bytes of the cheapest plan for `stacks` at the beginning of a line: a lexeme comes first.
+
+        The block that the line is in cannot end before it.
+        """
+        assert self._writing is not None
+        cost = self._lines.get(stacks)
+        if cost is None:
+            parser = self._machine.parser
+            firsts = parser.acceptable(stacks) & self._writing.length.keys()
+            cost = self._lines[stacks] = min(
+                (
+                    self._writing.length[first]
+                    + self._writing.blank
+                    + self._plan(parser.advance(stacks, (first,)))
+                    for first in firsts - parser.ignored
+                ),
+                default=IMPOSSIBLE,
+            )
+        return cost
 
     def _plan(self, stacks: Stacks, *, is_apart: bool = False) -> int:
         """Bytes of the cheapest plan for `stacks`; behind a blank it begins with none."""

@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from constrain.automata.lr0 import LRAutomaton
-from constrain.automata.margin import Margin, moved
+from constrain.automata.margin import Margin, bytes_between, moved
 from constrain.decode.stacks import Edge, Hope, Line, Parser, Stacks, StackUnderflow
 from constrain.grammar.normalize import BRACKETS, OUTSIDE
 from constrain.grammar.rules import Grammar, Indentation, Layout, Semicolons
@@ -216,13 +216,12 @@ class IndentationParser(Parser):
                 if deeper is not self.nothing:  # a block is wanted here
                     wanted = [(deeper, *one_more[:2])] if may_deepen else []
                 for after, column, alternative in wanted:
-                    if margin is None or not margin.last:
-                        yield Line(after, alternative, 1)
-                    if margin is not None and margin.column >= 0:
-                        n_more = alternative - margin.alternative
-                        is_open = n_more == 0 or (n_more > 0 and not margin.is_fixed)
-                        if is_open and column - margin.column == n_more and not margin.last:
-                            yield Line(after, n_more, None)
+                    from_start = bytes_between(column, alternative, Margin())
+                    if from_start is not None and (margin is None or not margin.last):
+                        yield Line(after, from_start, 1)
+                    here = None if margin is None else bytes_between(column, alternative, margin)
+                    if here is not None and margin is not None and not margin.last:
+                        yield Line(after, here, None)
                 ended = self._shift(ended, self._dedent)
                 may_deepen = False
 

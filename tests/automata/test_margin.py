@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from itertools import product
+
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from constrain.automata.margin import Margin, canonical_effect, moved
+from constrain.automata.margin import Margin, bytes_between, canonical_effect, moved
 
 pieces = st.sampled_from([" ", "  ", "\t", "\f", "\n", "\r", "\r\n", "\\\n", "\\", "#", "#c"])
 added_bytes = st.lists(pieces, max_size=6).map(lambda parts: "".join(parts).encode())
@@ -48,3 +50,18 @@ def test_bytes_move_a_margin_at_once_as_one_by_one(before: bytes, added: bytes) 
 def test_columns(text: bytes, column: int, alternative: int) -> None:
     margin = moved(Margin(), text)
     assert (margin.column, margin.alternative) == (column, alternative)
+
+
+@given(st.integers(0, 6), st.text(" \t", max_size=12), st.text(" \t", max_size=12))
+def test_so_many_bytes_lead_from_a_margin_to_a_column(
+    n_blanks: int, before: str, behind: str
+) -> None:
+    start = moved(Margin(), before.encode())
+    target = moved(start, behind.encode())
+    assert bytes_between(target.column, target.alternative, start) == len(behind)
+    wrong = bytes_between(target.column + 1 + n_blanks, target.alternative, start)
+    if wrong is not None:  # then some other text of this length does lead there
+        texts = map("".join, product(" \t", repeat=len(behind)))
+        assert any(
+            moved(start, text.encode()).column == target.column + 1 + n_blanks for text in texts
+        )

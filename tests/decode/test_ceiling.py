@@ -21,6 +21,8 @@ from tests.timing import share
 GRAMMARS = Path(__file__).parents[2] / "grammars"
 LANGUAGES = ("json", "go", "sql", "python")
 
+BYTES = [bytes([byte]) for byte in range(256)]
+
 third = share(3)
 
 
@@ -62,7 +64,32 @@ def test_a_byte_lowers_the_ceiling_in_every_language(language: str, data: st.Dat
     assert matcher.accept_bytes(text[: data.draw(st.integers(0, len(text)))])
     high = ceiling(matcher)
     assert high < IMPOSSIBLE
-    assert len(check_falls(matcher, [bytes([byte]) for byte in range(256)])) <= high
+    assert len(check_falls(matcher, BYTES)) <= high
+
+
+@pytest.mark.parametrize(
+    ("language", "text"),
+    [
+        ("sql", "-- nothing ends this but a line end"),
+        ("sql", "/* a"),
+        ("go", "package p // a"),
+        ("go", "/* a\n"),
+        ("python", "@a  # \u00e9"),
+        ("python", "x = [1,  # a"),
+        ("python", "f'''a"),
+        ("python", "if x:\n\t@a\n  "),
+        ("python", "if x:\n  if y:\n    z\n   "),
+        ("python", "if x:\n"),
+        ("python", "if x:\n  try:\n    y  # b\n     # c\n    "),
+        ("python", "if x:\n  try:\n    y"),
+        ("python", "try:\n  x \\"),
+    ],
+)
+def test_a_byte_lowers_the_ceiling_behind(language: str, text: str) -> None:
+    matcher = builtin_matcher(language).fork()
+    assert matcher.accept_bytes(text.encode())
+    if ceiling(matcher) < IMPOSSIBLE:
+        check_falls(matcher, BYTES)
 
 
 @third
