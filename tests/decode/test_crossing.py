@@ -254,3 +254,20 @@ def check_line_end(parser: Parser, stacks: Stacks, winners: tuple[int, ...], add
         return False
     assert after is parser.advance(parser.measure(stacks, added), winners)
     return is_line_end
+
+
+@pytest.mark.parametrize("others", [(b"(x",), (b"x  ", b"x \t"), (b"x  ", b"(x ")])
+def test_a_line_end_of_unlike_stacks_is_not_taken_first(others: tuple[bytes, ...]) -> None:
+    """Some inside brackets and some not, or on lines that are indented differently."""
+    matcher = builtin_matcher("python")
+    machine, parser = matcher._engine.machine, matcher._engine.machine.parser
+    assert isinstance(parser, IndentationParser)
+    stacks = parser.nothing
+    for text in (b"x", *others) if len(others) == 1 else others:
+        lexeme, margin = text.rstrip(b" \t"), text[len(text.rstrip(b" \t")) :]
+        ((before, state),) = machine.read((machine.initial,), lexeme)
+        after = machine.after((before, state))
+        stacks = parser.union(stacks, parser.measure(after, margin) if margin else after)
+    for added in ADDED:
+        assert not check_line_end(parser, stacks, (parser._newline,), added)
+    assert parser.end_line(stacks, (parser._newline,)) is None
