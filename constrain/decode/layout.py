@@ -294,6 +294,8 @@ class IndentationParser(Parser):
 
     def _follow_indentation(self, stacks: Stacks, margin: Margin) -> Stacks:
         """The stacks after the indents or dedents that `margin` means behind a line end."""
+        if stacks is self.underflow:
+            raise StackUnderflow
         may_deepen = True
         while stacks is not self.nothing:
             level = self._level(stacks.edges[0])
