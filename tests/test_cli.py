@@ -373,6 +373,8 @@ def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) ->
 def test_an_interrupted_process_returns_130(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
+    # A job in a shell's background ignores it, and so would its children.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     with (
         in_process("check", str(fifo), "--grammar", "json", stderr=subprocess.PIPE) as process,
         fifo.open("wb"),  # opens once the process reads, and never writes
