@@ -342,7 +342,9 @@ class Host:
     trie: FlatTrie
     room: int
     stacks: list[Stack] = field(default_factory=list)
-    threads: list[tuple[int, int, int]] = field(default_factory=lambda: [(0, DEAD, UNKNOWN)])
+    threads: list[tuple[int, int, int]] = field(  # the first is none at all
+        default_factory=lambda: [(UNKNOWN, DEAD, UNKNOWN)]
+    )
     results: set[int] = field(default_factory=set)
     turn: int = 0
 
