@@ -7,10 +7,8 @@
 
 from __future__ import annotations
 
-import ast
 import random
 import sysconfig
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import closing
 from functools import cache
@@ -25,6 +23,7 @@ from constrain import Grammar, MaskStore, Matcher, Vocabulary, bitmask
 from tests.draws import Draw, by_first_byte, uniform
 from tests.matchers import read_cases
 from tests.oracles import go
+from tests.oracles.python import is_python
 from tests.oracles.sql import Oracle, Verdict
 
 pytestmark = pytest.mark.tokenizers
@@ -40,19 +39,7 @@ RealVocabulary = Callable[[str], Vocabulary]
 
 def are_python(texts: Sequence[bytes]) -> list[bool]:
     """Whether `ast.parse` reads each; True where it gives up for want of memory."""
-
-    def is_python(text: bytes) -> bool:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            try:
-                ast.parse(text.decode())
-            except (SyntaxError, ValueError):
-                return False
-            except (MemoryError, RecursionError):
-                pass
-        return True
-
-    return list(map(is_python, texts))
+    return [is_python(text) is not False for text in texts]
 
 
 def are_sql(texts: Sequence[bytes]) -> list[bool]:

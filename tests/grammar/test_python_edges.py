@@ -7,7 +7,6 @@ import random
 import re
 import sys
 import sysconfig
-import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
@@ -20,6 +19,7 @@ import pytest
 from constrain.grammar.builtin import builtin
 from constrain.grammar.normalize import drop_unproductive
 from tests.matchers import is_accepted
+from tests.oracles.python import is_python
 from tests.sentences import texts_of_every_production
 
 FOLDER = Path(__file__).parents[2] / "grammars" / "python"
@@ -35,19 +35,6 @@ needs_3_11 = pytest.mark.skipif(
 @pytest.fixture(scope="module")
 def accepts() -> Accepts:
     return partial(is_accepted, "python")
-
-
-def is_python(text: bytes) -> bool | None:
-    """Whether `ast.parse` reads a text; None if it gives up for want of memory."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            ast.parse(text.decode())
-        except (SyntaxError, ValueError):  # not UTF-8, or a NUL
-            return False
-        except (MemoryError, RecursionError):
-            return None
-    return True
 
 
 def assert_same_verdicts(texts: list[bytes], accepts: Accepts) -> None:
