@@ -21,7 +21,7 @@ from constrain.automata.lexer import DEAD, Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
 from constrain.automata.regex import compile_pattern
 from constrain.decode.ceiling import Ceilings
-from constrain.decode.completion import Completer
+from constrain.decode.completion import IMPOSSIBLE, Completer, symbol_costs
 from constrain.decode.layout import ignored_by_place, make_parser
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.masker import Masker
@@ -343,17 +343,9 @@ def _can_do_without(normal: NormalGrammar, terminals: frozenset[int]) -> bool:
 
     What an item of a state still lacks is never the first symbol of a production.
     """
-    productive = {s for s, terminal in enumerate(normal.lexed) if terminal not in terminals}
-    lacking = normal.productions
-    while True:
-        rest = [(lhs, rhs) for lhs, rhs in lacking if lhs not in productive]
-        found = {lhs for lhs, rhs in rest if productive.issuperset(rhs)}
-        if not found:
-            break
-        productive |= found
-        lacking = tuple(rest)
+    costs = symbol_costs(normal, [IMPOSSIBLE * (t in terminals) for t in normal.lexed])
     needed = {normal.start, *(symbol for _, rhs in normal.productions for symbol in rhs[1:])}
-    return needed <= productive
+    return all(costs[symbol] < IMPOSSIBLE for symbol in needed)
 
 
 def _unreachable(left: str, right: str) -> UnreachableTerminalError:

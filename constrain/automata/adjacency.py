@@ -103,7 +103,7 @@ class Adjacency:
             self._sure = np.zeros(lexer.n_states, np.bool_)
         elif known < lexer.n_states:
             fresh = np.arange(known, lexer.n_states)
-            good = [bool(lexer.winners[s]) and not lexer.members[s][1] for s in fresh.tolist()]
+            good = [lexer.stands(state) for state in fresh.tolist()]
             self._sure = np.concatenate([self._sure, np.array(good, np.bool_)])
             rows = lexer.next[fresh][:, self.spellable]
             while True:
@@ -281,15 +281,8 @@ class Adjacency:
             return 0
         lexer = self._lexer
         start = lexer.start(frozenset({terminal}), tuple(sorted(alive)))
-        level, seen, length = [start], {start}, 0
-        while level:
-            if any(lexer.winners[state] and not lexer.members[state][1] for state in level):
-                return length
-            targets = np.unique(lexer.next[level][:, self.spellable]).tolist()
-            level = [target for target in targets if target > DEAD and target not in seen]
-            seen.update(level)
-            length += 1
-        return 0
+        levels = enumerate(lexer.levels(start, self.spellable))
+        return next((length for length, level in levels if any(map(lexer.stands, level))), 0)
 
     def _alive_behind(self, terminal: int) -> set[int]:
         """The DFA states that may be alive where a lexeme of `terminal` ends, and lead on."""

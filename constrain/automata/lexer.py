@@ -19,7 +19,7 @@ Shapes: L lexer states, C byte classes, G DFA states of all terminals together, 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -210,6 +210,24 @@ class Lexer:
             self.expand(state)
             self._starts[key] = state
         return state
+
+    def stands(self, state: int) -> bool:
+        """Whether the lexeme may end here, and no earlier one can forbid it any more."""
+        return bool(self.winners[state]) and not self.members[state][1]
+
+    def levels(self, start: int, usable: NDArray[np.bool_]) -> Iterator[list[int]]:
+        """The states that 0, 1, 2… bytes lead to from `start`, each where it is first met.
+
+        Args:
+            start: a state that has been expanded.
+            usable: bool[C], the byte classes that may be used.
+        """
+        level, seen = [start], {start}
+        while level:
+            yield level
+            targets = np.unique(self.next[level][:, usable]).tolist()
+            level = [target for target in targets if target > DEAD and target not in seen]
+            seen.update(level)
 
     def row(self, state: int) -> list[int]:
         """Where each byte class leads from a state."""

@@ -9,10 +9,9 @@ each byte of the plan; so a budget that a ceiling fits in is never lost (`decisi
 
 from __future__ import annotations
 
-import numpy as np
+from functools import cached_property
 
-from constrain.automata.adjacency import Adjacency
-from constrain.automata.lexer import DEAD
+from constrain.automata.adjacency import Adjacency, Plan
 from constrain.decode.completion import IMPOSSIBLE, StackCosts
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.stacks import Stacks
@@ -37,14 +36,15 @@ class Ceilings:
     def __init__(self, machine: Machine, adjacency: Adjacency) -> None:
         self._machine = machine
         self._adjacency = adjacency
-        self._writing = adjacency.plan()
-        self.are_asked = self._writing is not None and self._writing.blank > 0
+        self._writing = adjacency.plan() or Plan({}, 0, frozenset())
+        self.are_asked = self._writing.blank > 0
         self._known_ends: dict[int, Ends] = {}
         self._known: dict[Thread, int] = {}
         self._lines: dict[Stacks, int] = {}
-        if self._writing is None:
-            return
-        parser = machine.parser
+
+    @cached_property
+    def _costs(self) -> StackCosts:
+        parser = self._machine.parser
         costs = []
         for terminal in parser.automaton.grammar.lexed:
             length = self._writing.length.get(terminal)
@@ -55,11 +55,11 @@ class Ceilings:
             else:
                 n_bytes = length + self._writing.blank
                 costs.append((n_bytes << LINE_BITS) + (terminal == parser.newline))
-        self._costs = StackCosts(parser, costs, frozenset(), place=1)
+        return StackCosts(parser, costs, frozenset(), place=1)
 
     def of(self, thread: Thread) -> int:
         """Bytes that complete `thread`, or IMPOSSIBLE where no plan tells."""
-        if self._writing is None or not self._adjacency.sure()[thread[1]]:
+        if not self._writing.length or not self._adjacency.sure()[thread[1]]:
             return IMPOSSIBLE
         ceiling = self._known.get(thread)
         if ceiling is None:
@@ -74,7 +74,6 @@ class Ceilings:
     def _of(self, thread: Thread) -> int:
         stacks, state = thread
         parser = self._machine.parser
-        assert self._writing is not None
         if self._machine.accepts(thread):
             return 0
         found = [IMPOSSIBLE]
@@ -96,7 +95,6 @@ class Ceilings:
 
         The block that the line is in cannot end before it.
         """
-        assert self._writing is not None
         cost = self._lines.get(stacks)
         if cost is None:
             parser = self._machine.parser
@@ -114,7 +112,6 @@ class Ceilings:
 
     def _plan(self, stacks: Stacks, *, is_apart: bool = False) -> int:
         """Bytes of the cheapest plan for `stacks`; behind a blank it begins with none."""
-        assert self._writing is not None
         cost = self._costs.of(stacks)
         if cost >= IMPOSSIBLE:
             return IMPOSSIBLE
@@ -132,13 +129,11 @@ class Ceilings:
     def _find_ends(self, state: int) -> Ends:
         lexer = self._machine.lexer
         ends: Ends = {}
-        level, seen, distance = [state], {state}, 0
-        while level and len(seen) < MAX_STATES:
-            for one in level:
-                if lexer.winners[one] and not lexer.members[one][1]:
-                    ends.setdefault(lexer.winners[one], distance)
-            targets = np.unique(lexer.next[level][:, self._adjacency.spellable]).tolist()
-            level = [target for target in targets if target > DEAD and target not in seen]
-            seen.update(level)
-            distance += 1
+        n_seen = 0
+        for distance, level in enumerate(lexer.levels(state, self._adjacency.spellable)):
+            n_seen += len(level)
+            if n_seen >= MAX_STATES:
+                break
+            for end in filter(lexer.stands, level):
+                ends.setdefault(lexer.winners[end], distance)
         return ends

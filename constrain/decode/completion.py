@@ -25,6 +25,7 @@ from constrain.automata.lr0 import LRAutomaton
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Edge, Parser, Stacks
 from constrain.errors import ViabilityLimitError
+from constrain.grammar.normalize import NormalGrammar
 from constrain.vocabulary import Vocabulary
 
 IMPOSSIBLE = 1 << 40
@@ -91,7 +92,7 @@ class StackCosts:
         self._parser = parser
         self._automaton = parser.automaton
         self._place = place
-        symbols = _symbol_costs(self._automaton, terminals)
+        symbols = symbol_costs(self._automaton.grammar, terminals)
         self._finish = [
             self._finishes(self._automaton, state, symbols, line_ends)
             for state in range(len(self._automaton.kernels))
@@ -223,9 +224,13 @@ class CompletionCosts:
         return best
 
 
-def _symbol_costs(automaton: LRAutomaton, terminals: list[int]) -> list[int]:
-    """Least bytes of a sentence of each symbol."""
-    grammar = automaton.grammar
+def symbol_costs(grammar: NormalGrammar, terminals: list[int]) -> list[int]:
+    """The cost of the cheapest sentence of each symbol; IMPOSSIBLE where there is none.
+
+    Args:
+        grammar: its terminals come first among the symbols.
+        terminals: the cost of each.
+    """
     costs = terminals + [IMPOSSIBLE] * len(grammar.nonterminals)
     changed = True
     while changed:

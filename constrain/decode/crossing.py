@@ -153,7 +153,7 @@ class Crossing:
         members = np.split(node[np.argsort(group.ravel(), kind="stable")], np.cumsum(sizes)[:-1])
         for (one, number), nodes in zip(kinds.T.tolist(), members, strict=True):
             top, state, effect = self._parts(one)
-            yield (self._measured(self._whole(top, number), effect), state), nodes
+            yield (self.measured(self._whole(top, number), effect), state), nodes
 
     def _keys(self, stacks: Stacks, forest: Forest) -> NDArray[np.int64]:
         """What becomes of `stacks` at each root."""
@@ -245,7 +245,7 @@ class Crossing:
             if key & INDENT:
                 after = parser.indent(stacks, self._walker.effects.spelled[effect])
             elif effect:
-                after = parser.advance(self._measured(stacks, effect), winners)
+                after = parser.advance(self.measured(stacks, effect), winners)
             else:
                 ended = parser.end_line(stacks, winners)
                 if ended is None:
@@ -264,7 +264,7 @@ class Crossing:
         """Whether a thread is viable, or UNDERFLOW."""
         try:
             stacks, state, effect = self._parts(key)
-            return int(self._is_viable((self._measured(stacks, effect), state)))
+            return int(self._is_viable((self.measured(stacks, effect), state)))
         except StackUnderflow:
             return UNDERFLOW
 
@@ -287,7 +287,8 @@ class Crossing:
         stacks, way = divmod(rest, 1 << WAY_BITS)
         return self._stacks[stacks], way, effect
 
-    def _measured(self, stacks: Stacks, effect: int) -> Stacks:
+    def measured(self, stacks: Stacks, effect: int) -> Stacks:
+        """The stacks once a token's bytes have moved the indentation of the current line."""
         if not effect:
             return stacks
         return self._machine.parser.measure(stacks, self._walker.effects.spelled[effect])

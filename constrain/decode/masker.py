@@ -24,10 +24,8 @@ from constrain.bitmask import pack
 from constrain.decode.completion import Completer
 from constrain.decode.crossing import Crossing, Deeper
 from constrain.decode.machine import Machine, Thread, Threads
-from constrain.decode.stacks import Stacks, StackUnderflow
-from constrain.masks.kernels import EFFECT_BITS, mark_all
-from constrain.masks.rows import LexerRow, Walker
-from constrain.masks.trie import FlatTrie
+from constrain.decode.stacks import StackUnderflow
+from constrain.masks.rows import LexerRow, Walker, by_end, tokens_at
 
 FIRST_DEPTH = 2
 DEEPER = 4
@@ -109,30 +107,18 @@ class Masker:
         """All ways in which tokens end alive, viable or not: the thread then, and the tokens."""
         stacks, state = thread
         hits, _ = self.walker.walk(state)
-        kinds = hits.state.astype(np.int64) << EFFECT_BITS | hits.effect
-        for kind in np.unique(kinds).tolist():
-            end, effect = divmod(kind, 1 << EFFECT_BITS)
-            nodes = hits.node[kinds == kind]
-            yield (self._measured(stacks, effect), end), self._tokens(self.walker.trie, nodes)
+        for end, effect, nodes in by_end(hits):
+            after = self._crossing.measured(stacks, effect), end
+            yield after, tokens_at(self.walker.trie, nodes, self.walker.words)
         forest = self.lexer_row(state).forest
         parser = self._machine.parser
         below = parser.beneath(stacks, FIRST_DEPTH)
         top = stacks if below is None else parser.cut(stacks, FIRST_DEPTH)
         for after, nodes in self._crossing.ends(top, below, forest):
-            yield after, self._tokens(forest.trie, nodes)
+            yield after, tokens_at(forest.trie, nodes, self.walker.words)
         following = self._machine.next_lexeme(thread)
         if following is not None:
             yield from self.ends(following)
-
-    def _tokens(self, trie: FlatTrie, nodes: NDArray[np.int32]) -> Row:
-        row = self.walker.new_row()
-        mark_all(trie, nodes, row)
-        return row
-
-    def _measured(self, stacks: Stacks, effect: int) -> Stacks:
-        if not effect:
-            return stacks
-        return self._machine.parser.measure(stacks, self.walker.effects.spelled[effect])
 
     def outcomes(self, threads: Threads) -> list[tuple[Threads, Row]]:
         """Where tokens lead: disjoint sets of tokens, each with its live threads afterwards."""
@@ -167,7 +153,7 @@ class Masker:
         stored = self.lexer_row(state)
         row: Row = stored.inside | crossed
         for end, effect, tokens in stored.unsure:
-            if self._completer.is_viable((self._measured(stacks, effect), end)):
+            if self._completer.is_viable((self._crossing.measured(stacks, effect), end)):
                 row |= tokens
         following = self._machine.next_lexeme(thread)
         if following is not None:

@@ -62,6 +62,7 @@ class Engine:
         self._spelled = frozenset(vocabulary.tokens) - {b""}
         self._costliest: dict[Threads, int] = {}
         self._highest: dict[Threads, int] = {}
+        self.outcomes = lru_cache(maxsize=1)(masker.outcomes)  # a mask may ask for them twice
         self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
 
     def cost(self, threads: Threads) -> int:
@@ -87,8 +88,7 @@ class Engine:
     ) -> int:
         most = known.get(threads)
         if most is None:
-            outcomes = self.masker.outcomes(threads)
-            most = max((cost(after) for after, _ in outcomes), default=0)
+            most = max((cost(after) for after, _ in self.outcomes(threads)), default=0)
             if len(known) >= MAX_BUDGETS:
                 known.clear()
                 self.ceilings.forget()
@@ -194,7 +194,7 @@ class Matcher:
             if highest(threads) < n_tokens:
                 return
             row[:] = engine.end_row if self._is_accepting(self._now) else 0
-            for after, tokens in engine.masker.outcomes(threads):
+            for after, tokens in engine.outcomes(threads):
                 if cost(after) < n_tokens:
                     row |= tokens
 

@@ -13,6 +13,7 @@ Shapes: L lexer states, C byte classes, V tokens, W = ceil(V / 32).
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from functools import cached_property
 from typing import NamedTuple
 
@@ -161,16 +162,14 @@ class Walker:
             sure: bool[L], see `constrain.automata.adjacency.Adjacency.sure`.
         """
         ends, cuts = self.walk(state)
-        inside = self.new_row()
         is_sure = sure[ends.state]
-        mark_all(self.trie, ends.node[is_sure], inside)
-        unsure = []
-        kinds = ends.state.astype(np.int64) << EFFECT_BITS | ends.effect
-        for kind in np.unique(kinds[~is_sure]).tolist():
-            row = self.new_row()
-            mark_all(self.trie, ends.node[kinds == kind], row)
-            unsure.append((kind >> EFFECT_BITS, kind & ((1 << EFFECT_BITS) - 1), row))
-        return LexerRow(inside, tuple(unsure), self._forest(cuts))
+        inside = tokens_at(self.trie, ends.node[is_sure], self.words)
+        others = Hits(ends.node[~is_sure], ends.state[~is_sure], ends.effect[~is_sure], ends.used)
+        unsure = tuple(
+            (end, effect, tokens_at(self.trie, nodes, self.words))
+            for end, effect, nodes in by_end(others)
+        )
+        return LexerRow(inside, unsure, self._forest(cuts))
 
     def new_row(self) -> NDArray[np.int32]:
         """int32[W], no token."""
@@ -200,6 +199,21 @@ class Walker:
             table = self.lexer.table
             self._kills[number] = table.accepting[table.next[list(way[1])]].any(axis=0)
         return number
+
+
+def by_end(hits: Hits) -> Iterator[tuple[int, int, NDArray[np.int32]]]:
+    """The lexer states and effects in `hits`, ascending, each with its nodes."""
+    kinds = hits.state.astype(np.int64) << EFFECT_BITS | hits.effect
+    for kind in np.unique(kinds).tolist():
+        state, effect = divmod(kind, 1 << EFFECT_BITS)
+        yield state, effect, hits.node[kinds == kind]
+
+
+def tokens_at(trie: FlatTrie, nodes: NDArray[np.int32], words: int) -> NDArray[np.int32]:
+    """int32[W]: the tokens spelled at some nodes."""
+    row = np.zeros(words, np.int32)
+    mark_all(trie, nodes, row)
+    return row
 
 
 def _hits(capacity: int) -> Hits:
