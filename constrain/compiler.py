@@ -9,7 +9,7 @@ from __future__ import annotations
 import gc
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Self
 
@@ -21,7 +21,13 @@ from constrain.automata.lexer import DEAD, Lexer, join_terminals
 from constrain.automata.lr0 import build_lr0
 from constrain.automata.regex import compile_pattern
 from constrain.decode.ceiling import Ceilings
-from constrain.decode.completion import IMPOSSIBLE, Completer, symbol_costs
+from constrain.decode.completion import (
+    IMPOSSIBLE,
+    Completer,
+    CompletionCosts,
+    spelling_steps,
+    symbol_costs,
+)
 from constrain.decode.layout import ignored_by_place, make_parser
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.masker import Masker
@@ -45,6 +51,8 @@ from constrain.grammar.sets import (
 )
 from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
+from constrain.pools import pool_of
+from constrain.schema.grammar import SchemaGrammar
 from constrain.vocabulary import Vocabulary
 
 WARM_DEPTH = 6
@@ -54,6 +62,9 @@ MAX_WARM_STATES = 2_000
 
 MAX_WARM_BYTES = 64 << 20
 """Where these rows end: a big grammar's are megabytes each, and computed in some milliseconds."""
+
+MAX_SCHEMAS = 256
+"""Schemas whose engines are kept, the ones last used."""
 
 Progress = Callable[[int, int], None]
 
@@ -164,6 +175,8 @@ def compile(
         GrammarError: the grammar cannot be used; the subclass says why.
         StoreError: a file in `cache_dir` is damaged or not what its name says.
     """
+    if isinstance(grammar, SchemaGrammar):
+        return _schema_store(grammar, vocabulary)
     if cache_dir is None:
         store = MaskStore(grammar, vocabulary, _build_engine(grammar, vocabulary, None))
         if progress is not None:
@@ -177,6 +190,11 @@ def compile(
     path.parent.mkdir(parents=True, exist_ok=True)
     store.save(path)
     return store
+
+
+@lru_cache(maxsize=MAX_SCHEMAS)
+def _schema_store(grammar: SchemaGrammar, vocabulary: Vocabulary) -> MaskStore:
+    return MaskStore(grammar, vocabulary, pool_of(vocabulary).engine(grammar))
 
 
 def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
@@ -249,7 +267,9 @@ def _build_engine(grammar: Grammar, vocabulary: Vocabulary, content: StoreConten
         partial(_can_do_without, normal),
     )
     machine = Machine(lexer, make_parser(grammar, build_lr0(normal), ignored))
-    completer = Completer(machine, vocabulary, adjacency.spellable)
+    steps = spelling_steps(vocabulary, table.byte_class, adjacency.spellable)
+    costs = CompletionCosts(machine.parser, table, steps.occurring)
+    completer = Completer(machine, steps, costs)
     walker = Walker(lexer, vocabulary)
     if content is not None:
         for effect in content.effects:

@@ -111,6 +111,24 @@ class PatternError(GrammarError):
         )
 
 
+class SchemaError(GrammarError):
+    """A JSON Schema cannot be enforced, or is none.
+
+    Attributes:
+        pointer: where in the schema, a JSON pointer (RFC 6901) behind `#`.
+        keyword: the keyword that cannot be enforced; empty if it is none.
+        is_open: a schema was asked for its values while they were being found.
+    """
+
+    def __init__(
+        self, problem: str, *, pointer: str, keyword: str = "", is_open: bool = False
+    ) -> None:
+        self.pointer = pointer
+        self.keyword = keyword
+        self.is_open = is_open
+        super().__init__(f"{pointer}: {problem}")
+
+
 class StoreError(ConstrainError):
     """A mask store on disk cannot be used."""
 

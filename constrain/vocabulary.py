@@ -129,6 +129,11 @@ class Vocabulary:
         return digest.hexdigest()
 
     @cached_property
+    def spelled(self) -> frozenset[bytes]:
+        """The bytes of all tokens that are text."""
+        return frozenset(self.tokens) - {b""}
+
+    @cached_property
     def single_bytes(self) -> NDArray[np.bool_]:
         """bool[256], read-only: the bytes that some token writes alone."""
         spelled = np.zeros(256, np.bool_)

@@ -15,7 +15,7 @@ from __future__ import annotations
 import heapq
 from collections.abc import Iterator
 from itertools import count
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -243,6 +243,51 @@ def symbol_costs(grammar: NormalGrammar, terminals: list[int]) -> list[int]:
     return costs
 
 
+class Costs(Protocol):
+    """Lower bounds on completions."""
+
+    def of_thread(self, thread: Thread, machine: Machine) -> int:
+        """Least bytes that complete the open lexeme of `thread` and then the stacks."""
+
+
+class Steps(NamedTuple):
+    """What spells all that tokens can spell.
+
+    single:    bytes that are tokens, one for each byte class, the least ones first
+    long:      tokens that contain another byte
+    occurring: bool[C], the byte classes of both
+    """
+
+    single: list[tuple[bytes, int]]
+    long: list[bytes]
+    occurring: NDArray[np.bool_]
+
+
+def spelling_steps(
+    vocabulary: Vocabulary, byte_class: NDArray[np.uint8], spellable: NDArray[np.bool_]
+) -> Steps:
+    """The steps of a vocabulary.
+
+    Args:
+        vocabulary: its tokens.
+        byte_class: uint8[256], of the lexer.
+        spellable: bool[C], the classes that have a byte that is a token.
+    """
+    single = sorted(
+        (bytes([int(np.flatnonzero(vocabulary.single_bytes & (byte_class == c))[0])]), int(c))
+        for c in np.flatnonzero(spellable)
+    )
+    lacking = bytes(np.flatnonzero(~vocabulary.single_bytes).tolist())
+    long = sorted(
+        {t for t in vocabulary.tokens if len(t) > 1 and len(t.translate(None, lacking)) < len(t)}
+    )
+    occurring = np.zeros_like(spellable)
+    occurring[spellable] = True
+    for token in long:
+        occurring[byte_class[list(token)]] = True
+    return Steps(single, long, occurring)
+
+
 class Completer:
     """Finds the shortest spellable completion of a thread, by search.
 
@@ -251,27 +296,11 @@ class Completer:
     can spell.
     """
 
-    def __init__(
-        self, machine: Machine, vocabulary: Vocabulary, spellable: NDArray[np.bool_]
-    ) -> None:
+    def __init__(self, machine: Machine, steps: Steps, costs: Costs) -> None:
         self._machine = machine
-        byte_class = machine.lexer.table.byte_class
-        self._steps = sorted(  # the least byte of a class stands for it, the least ones first
-            (bytes([int(np.flatnonzero(vocabulary.single_bytes & (byte_class == c))[0])]), int(c))
-            for c in np.flatnonzero(spellable)
-        )
-        self._long_steps = sorted(
-            {
-                token
-                for token in vocabulary.tokens
-                if len(token) > 1 and not all(vocabulary.single_bytes[b] for b in token)
-            }
-        )
-        occurring = np.zeros_like(spellable)
-        occurring[spellable] = True
-        for token in self._long_steps:
-            occurring[byte_class[list(token)]] = True
-        self.costs = CompletionCosts(machine.parser, machine.lexer.table, occurring)
+        self._steps = steps.single
+        self._long_steps = steps.long
+        self.costs = costs
         self._known: dict[Thread, int] = {}  # exact costs
         self._found: dict[Threads, bytes | None] = {}
 

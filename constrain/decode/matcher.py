@@ -47,6 +47,7 @@ class Engine:
         masker: Masker,
         completer: Completer,
         ceilings: Ceilings,
+        lock: RLock | None = None,
     ) -> None:
         self.grammar = grammar
         self.vocabulary = vocabulary
@@ -58,8 +59,8 @@ class Engine:
         ends = np.zeros(vocabulary.size, np.bool_)
         ends[list(vocabulary.end_ids)] = True
         self.end_row = pack(ends)
-        self.lock = RLock()
-        self._spelled = frozenset(vocabulary.tokens) - {b""}
+        self.lock = lock or RLock()
+        self._spelled = vocabulary.spelled
         self._costliest: dict[Threads, int] = {}
         self._highest: dict[Threads, int] = {}
         self.outcomes = lru_cache(maxsize=1)(masker.outcomes)  # a mask may ask for them twice

@@ -119,6 +119,7 @@ class Parser:
     """
 
     def __init__(self, automaton: LRAutomaton, ignored: Iterable[int]) -> None:
+        self._begin()
         self.automaton = automaton
         self.ignored = frozenset(ignored)
         self._longer = [
@@ -128,6 +129,10 @@ class Parser:
         self._unit_closures: dict[tuple[int, int], tuple[int, ...]] = {}
         self._shifted = {terminal for targets in automaton.shift for terminal in targets}
         self._shiftable: dict[tuple[int, ...], frozenset[int]] = {}
+        self.initial = self.push(0, self.bottom)
+
+    def _begin(self) -> None:
+        """Make the stacks that every parser has."""
         self._interned: WeakValueDictionary[Key, Stacks] = WeakValueDictionary()
         self.newline = -1
         self.free: frozenset[int] = frozenset()
@@ -138,7 +143,6 @@ class Parser:
         self.nothing = Stacks(())
         self.bottom = Stacks(())
         self.underflow = Stacks(())
-        self.initial = self.push(0, self.bottom)
 
     def intern(self, edges: Iterable[Edge]) -> Stacks:
         """The node with these edges."""

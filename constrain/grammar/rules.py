@@ -8,12 +8,15 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 from constrain.errors import EmptyLanguageError, UndefinedSymbolError
+
+if TYPE_CHECKING:
+    from constrain.schema.grammar import SchemaGrammar
 
 Lexing = Literal["longest", "any"]
 Ties = Literal["priority", "all"]
@@ -220,6 +223,49 @@ class Grammar:
         from constrain.grammar import syntax  # noqa: PLC0415 - it builds on this module
 
         return syntax.from_choices(choices)
+
+    @classmethod
+    def from_json_schema(
+        cls,
+        schema: Any,
+        *,
+        order: Literal["schema", "any"] = "schema",
+        whitespace: Literal["flexible", "compact"] = "flexible",
+        indent: int | None = None,
+        escapes: Literal["canonical", "any"] = "canonical",
+        registry: Mapping[str, Any] | None = None,
+        lenient: bool = False,
+    ) -> SchemaGrammar:
+        """The JSON texts whose value fits a JSON Schema of draft 4 to 2020-12.
+
+        Args:
+            schema: a dict, JSON text, a pydantic model, or a type that pydantic describes
+                (dataclass, TypedDict, list[int], …).
+            order: "schema": members come in the order of `properties`, others behind them;
+                "any": in any order.
+            whitespace: "flexible": as JSON allows it; "compact": none.
+            indent: exactly the white space of `json.dumps(…, indent=indent)`.
+            escapes: "canonical": keys and strings of an `enum`, `pattern` or `format` are
+                spelled as `json.dumps(…, ensure_ascii=False)` does; "any": with any escapes.
+            registry: documents that the schema refers to, by URI. Nothing is fetched.
+            lenient: ignore what cannot be enforced, and list it in `warnings`.
+
+        Raises:
+            SchemaError: a keyword cannot be enforced exactly, or the schema is malformed;
+                `pointer` and `keyword` say where.
+            EmptyLanguageError: no value fits the schema.
+        """
+        from constrain.schema import grammar  # noqa: PLC0415 - it builds on this module
+
+        return grammar.from_json_schema(
+            schema,
+            order=order,
+            whitespace=whitespace,
+            indent=indent,
+            escapes=escapes,
+            registry=registry,
+            lenient=lenient,
+        )
 
     @property
     def terminal_names(self) -> frozenset[str]:

@@ -1,0 +1,162 @@
+"""Stacks of frames: a schema's automaton as the parser that the decoder knows.
+
+`constrain.schema.frames` says what a lexeme makes of the topmost frame; here it is done to sets of
+stacks. Nothing is reduced: a frame that is finished is taken away by the lexeme that ends it.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.lexer import DEAD
+from constrain.decode.completion import IMPOSSIBLE
+from constrain.decode.machine import Machine, Thread
+from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
+from constrain.schema.frames import Frames
+from constrain.schema.lexicon import Lexicon
+from constrain.vocabulary import Vocabulary
+
+JSON_BYTES = (*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5))
+"""All bytes of JSON texts but the control character DEL, which no text needs."""
+
+
+class PushdownParser(Parser):
+    """All operations on stacks of one schema's frames; see `Parser`."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._begin()
+        self.initial = self.push(frames.first, self.push(frames.end, self.bottom))
+
+    def acceptable(self, stacks: Stacks) -> frozenset[int]:
+        """The states of the lexicon in which the next lexeme begins, one for each frame."""
+        if stacks.acceptable is None:
+            if stacks is self.underflow:
+                raise StackUnderflow
+            starts = {self._frames.start(frame) for frame, _ in stacks.edges}
+            stacks.acceptable = frozenset(starts - {DEAD} or {DEAD})
+        return stacks.acceptable
+
+    def advance(self, stacks: Stacks, terminals: tuple[int, ...]) -> Stacks:
+        """The stacks after a lexeme that is each of `terminals` at once."""
+        result = stacks._advanced.get(terminals)
+        if result is None:
+            if stacks is self.underflow:
+                raise StackUnderflow
+            edges: dict[Edge, None] = {}
+            whole = self.nothing
+            for frame, below in stacks.edges:
+                for winner in self._of_frame(frame, terminals):
+                    for frames in self._frames.step(frame, winner):
+                        if not frames:
+                            whole = self.union(whole, below)
+                            continue
+                        node = below
+                        for lower in frames[:-1]:
+                            node = self.push(lower, node)
+                        edges[frames[-1], node] = None
+            result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
+        return result
+
+    def _of_frame(self, frame: int, winners: tuple[int, ...]) -> list[int]:
+        """The winners that a frame may take for its own."""
+        parts = self._frames.lexicon.parts
+        found = []
+        for winner in winners:
+            start, own = parts.get(winner, (None, winner))
+            if start is None or start == self._frames.start(frame):
+                found.append(own)
+        return found
+
+    def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
+        """Ways to go on if the open lexeme becomes `terminal`."""
+        return [Hope(self.advance(stacks, (terminal,)))]
+
+    def accepts(self, stacks: Stacks) -> bool:
+        """Some stack is a whole text."""
+        if stacks is self.underflow:
+            raise StackUnderflow
+        return any(frame == self._frames.end for frame, _ in stacks.edges)
+
+
+class PushdownCosts:
+    """Least bytes that complete stacks of frames: a bound for `Completer`."""
+
+    def __init__(self, frames: Frames) -> None:
+        self._frames = frames
+        self._ends: dict[int, dict[tuple[int, ...], int]] = {}
+
+    def of(self, stacks: Stacks) -> int:
+        """The cost of the cheapest of `stacks`."""
+        todo = [stacks]
+        while todo:
+            node = todo[-1]
+            if (0, -1, -1) in node.costs:
+                todo.pop()
+                continue
+            lacking = [b for _, b in node.edges if b.edges and (0, -1, -1) not in b.costs]
+            if lacking:
+                todo += lacking
+                continue
+            node.costs[0, -1, -1] = min(
+                (
+                    self._frames.cost(frame) + below.costs.get((0, -1, -1), 0)
+                    for frame, below in node.edges
+                ),
+                default=IMPOSSIBLE,
+            )
+        return stacks.costs[0, -1, -1]
+
+    def of_thread(self, thread: Thread, machine: Machine) -> int:
+        """Least bytes that complete the open lexeme of `thread` and then the stacks."""
+        stacks, state = thread
+        best = IMPOSSIBLE
+        for winners, distance in self._ends_of(state, machine).items():
+            if distance < best:
+                after = machine.parser.advance(stacks, winners)
+                if after is not machine.parser.nothing:
+                    best = min(best, distance + self.of(after))
+        return best
+
+    def _ends_of(self, state: int, machine: Machine) -> dict[tuple[int, ...], int]:
+        """What the open lexeme can be, each with the fewest bytes to its end."""
+        found = self._ends.get(state)
+        if found is None:
+            found = self._ends[state] = {}
+            lexicon = machine.lexer
+            for distance, level in enumerate(lexicon.levels(state, lexicon.all_bytes)):
+                for one in level:
+                    if lexicon.winners[one]:
+                        found.setdefault(lexicon.winners[one], distance)
+        return found
+
+
+class AllViable:
+    """What `Adjacency` proves of a grammar, here true by construction: what is alive is viable.
+
+    Where the vocabulary lacks bytes that JSON may need, nothing is sure, and is searched for.
+    """
+
+    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+        self._lexicon = lexicon
+        self._spells_all = bool(vocabulary.single_bytes[list(JSON_BYTES)].all())
+        self._unsure = np.zeros(0, np.bool_)
+
+    def sure(self) -> NDArray[np.bool_]:
+        """bool[L]: whatever is in this state of the lexicon can be completed."""
+        live = self._lexicon.live
+        if self._spells_all:
+            return live
+        if len(self._unsure) != len(live):
+            self._unsure = np.zeros(len(live), np.bool_)
+        return self._unsure
+
+
+class NoCeilings:
+    """Stands for `Ceilings`: the shortest completion is found at once."""
+
+    are_asked = False
+
+    def forget(self) -> None:
+        """Nothing is kept."""

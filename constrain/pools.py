@@ -1,0 +1,76 @@
+"""What all schemas share over one vocabulary, and a schema's engine on top of it.
+
+The lexicon's states and their rows are the expensive part of a mask, and are the same for all
+schemas; they grow as they are met. An engine adds the schema's frames and the masks that depend
+on them.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from threading import RLock
+
+from constrain.decode.completion import Completer, spelling_steps
+from constrain.decode.machine import Machine
+from constrain.decode.masker import Masker
+from constrain.decode.matcher import Engine
+from constrain.decode.pushdown import AllViable, NoCeilings, PushdownCosts, PushdownParser
+from constrain.masks.rows import LexerRow, Walker
+from constrain.schema.frames import Frames
+from constrain.schema.grammar import SchemaGrammar
+from constrain.schema.lexicon import Lexicon
+from constrain.vocabulary import Vocabulary
+
+MAX_POOLS = 4
+"""Vocabularies whose pools are kept."""
+
+MAX_POOL_STATES = 200_000
+"""States of a lexicon, a kilobyte each, beyond which later schemas get a new one."""
+
+MAX_POOL_ROWS = 8_000
+"""Rows of a pool, 16 kilobytes and more each, beyond which later schemas get a new one."""
+
+
+class Pool:
+    """The lexicon and its rows over one vocabulary."""
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        self.vocabulary = vocabulary
+        self.lock = RLock()
+        self.lexicon = Lexicon()
+        self.walker = Walker(self.lexicon, vocabulary)
+        self.rows: dict[int, LexerRow] = {}
+        table = self.lexicon.table
+        self.steps = spelling_steps(vocabulary, table.byte_class, vocabulary.single_bytes)
+        self.viable = AllViable(self.lexicon, vocabulary)
+
+    def is_full(self) -> bool:
+        """Whether it is time for another one."""
+        return self.lexicon.n_states > MAX_POOL_STATES or len(self.rows) > MAX_POOL_ROWS
+
+    def engine(self, grammar: SchemaGrammar) -> Engine:
+        """An engine for matchers of a schema."""
+        with self.lock:
+            frames = Frames(grammar.costs, grammar.costs.space.root, grammar.style, self.lexicon)
+            machine = Machine(self.lexicon, PushdownParser(frames))
+            completer = Completer(machine, self.steps, PushdownCosts(frames))
+            masker = Masker(machine, self.walker, self.viable, completer, self.rows)
+            return Engine(
+                grammar, self.vocabulary, machine, masker, completer, NoCeilings(), lock=self.lock
+            )
+
+
+_pools: OrderedDict[str, Pool] = OrderedDict()
+_lock = RLock()
+
+
+def pool_of(vocabulary: Vocabulary) -> Pool:
+    """The pool that a new schema is compiled into."""
+    with _lock:
+        pool = _pools.get(vocabulary.fingerprint)
+        if pool is None or pool.is_full():
+            pool = _pools[vocabulary.fingerprint] = Pool(vocabulary)
+        _pools.move_to_end(vocabulary.fingerprint)
+        while len(_pools) > MAX_POOLS:
+            _pools.popitem(last=False)
+        return pool

@@ -1,0 +1,1 @@
+"""JSON Schema: documents → value languages → a pushdown automaton over shared terminals."""

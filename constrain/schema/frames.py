@@ -1,0 +1,469 @@
+"""A schema as a pushdown automaton: frames, and how a lexeme changes the topmost one.
+
+A frame is what is open at one depth of a text: a value that is awaited, an object with the names
+that may still come, an array with its next index. A lexeme replaces the topmost frame, pushes one
+more or takes it away. Frames are made as they are met: a schema that could count to a million
+has as many as its text uses.
+
+Every frame can be completed, and leads only to frames that can: so whatever is alive is viable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+
+from constrain.schema.costs import (
+    IMPOSSIBLE,
+    Costs,
+    array_cost,
+    items,
+    members_cost,
+    spelled,
+)
+from constrain.schema.languages import ALL_STRINGS, NOTHING, Arrays, Expr, Objects, Strings
+from constrain.schema.lexicon import (
+    ARRAY,
+    BLOCK,
+    CLOSE,
+    COMMA,
+    FIRST_CLASS,
+    OBJECT,
+    QUOTE,
+    REFUSED,
+    TRAIL,
+    VALUE,
+    WS,
+    Entry,
+    Lexicon,
+)
+
+BLOCK_LENGTH = 64
+"""Characters of a long string that one lexeme has at most, where the schema counts them."""
+
+
+class Style(NamedTuple):
+    """How texts are written.
+
+    indent:     white space is exactly that of an indented text; None: see `is_flexible`
+    is_flexible: white space is as JSON allows; else there is none
+    in_order:   members come in the order of `properties`
+    any_escape: keys and enumerated strings may be spelled with any escapes
+    """
+
+    indent: int | None = None
+    is_flexible: bool = True
+    in_order: bool = True
+    any_escape: bool = False
+
+
+class Awaited(NamedTuple):
+    """A value that is to come.
+
+    where: 0 at the beginning of the text, 1 behind a colon, 2 as an item
+    """
+
+    expr: Expr
+    depth: int
+    where: int
+
+
+class Block(NamedTuple):
+    """A string of which a block was read: how many characters must and may come."""
+
+    least: int
+    room: int | None
+
+
+class InArray(NamedTuple):
+    """An array whose item `index` comes next, if any. `is_open`: the array may not end here."""
+
+    array: Arrays
+    index: int
+    count: int
+    depth: int
+    kind: int  # FIRST, CLOSING, NEXT
+
+
+class InObject(NamedTuple):
+    """An object. `left`: names that may come; `missing`: those of them that must."""
+
+    shape: Objects
+    left: frozenset[str]
+    missing: frozenset[str]
+    count: int
+    met: int
+    is_first: bool
+    depth: int
+
+
+class End(NamedTuple):
+    """Behind the text."""
+
+
+Frame = Awaited | Block | InArray | InObject | End
+Result = tuple[int, ...]  # frames in the place of the topmost one, from below
+
+FIRST, NEXT, CLOSING = range(3)
+
+
+class Frames:
+    """The frames of one schema, numbered, and the steps between them.
+
+    Args:
+        costs: of the schema's expressions.
+        root: the expression of the whole text.
+        style: how it is written.
+        lexicon: where lexemes are made.
+    """
+
+    def __init__(self, costs: Costs, root: Expr, style: Style, lexicon: Lexicon) -> None:
+        self._costs = costs
+        self._space = costs.space
+        self._style = style
+        self.lexicon = lexicon
+        self.frames: list[Frame] = []
+        self._ids: dict[Frame, int] = {}
+        self._starts: list[int | None] = []
+        self._steps: dict[tuple[int, int], tuple[Result, ...]] = {}
+        self._labels: list[dict[int, tuple[str, Expr]] | None] = []
+        self.end = self.number(End())
+        self.first = self.number(Awaited(root, 0, 0))
+
+    def number(self, frame: Frame) -> int:
+        """The number of a frame."""
+        number = self._ids.get(frame)
+        if number is None:
+            number = self._ids[frame] = len(self.frames)
+            self.frames.append(frame)
+            self._starts.append(None)
+        return number
+
+    def start(self, number: int) -> int:
+        """The lexicon's state in which the next lexeme begins; DEAD where none can come."""
+        start = self._starts[number]
+        if start is None:
+            start = self._starts[number] = self._make_start(self.frames[number])
+        return start
+
+    def step(self, number: int, winner: int) -> tuple[Result, ...]:
+        """What may be in the place of a frame behind a lexeme."""
+        key = (number, winner)
+        results = self._steps.get(key)
+        if results is None:
+            found = dict.fromkeys(self._results(self.frames[number], winner))
+            results = self._steps[key] = tuple(found)
+        return results
+
+    def cost(self, number: int) -> int:
+        """At least so many bytes take the frame away."""
+        frame = self.frames[number]
+        if isinstance(frame, Awaited):
+            return self._costs.of(frame.expr)
+        if isinstance(frame, Block):
+            return frame.least + 1
+        if isinstance(frame, InArray):
+            if frame.kind == CLOSING:
+                return 1
+            if frame.kind == FIRST:
+                return array_cost(frame.array, 0, 0, self._costs) - 1
+            return array_cost(frame.array, frame.index, frame.count, self._costs)
+        if isinstance(frame, InObject):
+            members = self._members_cost(frame)
+            return 1 + members - (frame.is_first and members > 0)
+        return 0
+
+    # --- lexemes ----------------------------------------------------------------------
+
+    def _make_start(self, frame: Frame) -> int:
+        if isinstance(frame, Awaited):
+            return self._value_start(frame)
+        if isinstance(frame, Block):
+            return self._block(frame.least, frame.room)
+        if isinstance(frame, InArray):
+            return self._array_start(frame)
+        if isinstance(frame, InObject):
+            return self._object_start(frame)
+        if self._style.is_flexible:
+            row = np.zeros(256, np.int32)
+            trail = self.lexicon.end(TRAIL)
+            row[list(WS)] = trail
+            return self.lexicon.behind(b"", row)
+        return 0
+
+    def _before(self, frame: Awaited) -> bytes | None:
+        """The white space before a value."""
+        if self._style.is_flexible:
+            return None
+        if self._style.indent is None or frame.where == 0:
+            return b""
+        return b" " if frame.where == 1 else self._line(frame.depth)
+
+    def _line(self, depth: int) -> bytes:
+        assert self._style.indent is not None
+        return b"\n" + b" " * (self._style.indent * depth)
+
+    def _value_start(self, frame: Awaited) -> int:
+        lexicon = self.lexicon
+        values = self._space.values(frame.expr)
+        row = np.zeros(256, np.int32)
+        end = lexicon.end(VALUE)
+        for text, is_there in (
+            (b"null", values.null),
+            (b"true", True in values.booleans),
+            (b"false", False in values.booleans),
+        ):
+            if is_there:
+                row[text[0]] = lexicon.text(text[1:], end)
+        if not values.numbers.is_empty():
+            row = np.maximum(row, lexicon.next[lexicon.embed(values.numbers.whole(), VALUE)])
+        if not values.strings.is_empty():
+            row[QUOTE] = self._string_start(values.strings)
+        if any(array_cost(a, 0, 0, self._costs) < IMPOSSIBLE for a in values.arrays):
+            row[ord("[")] = lexicon.end(ARRAY)
+        if any(self._is_possible(o) for o in values.objects):
+            row[ord("{")] = lexicon.end(OBJECT)
+        return lexicon.behind(self._before(frame), row)
+
+    def _string_start(self, texts: Strings) -> int:
+        if texts.content is not None:
+            return self.lexicon.string(texts.whole(), VALUE, any_escape=self._style.any_escape)
+        if texts == ALL_STRINGS:
+            return self.lexicon.string(None, VALUE, any_escape=True)
+        return self._block(texts.least, texts.most)
+
+    def _block(self, least: int, room: int | None) -> int:
+        """The state inside a string whose characters are counted."""
+        if room is None and least <= BLOCK_LENGTH:
+            return self.lexicon.counted(least, None, None)
+        if room is not None and room <= BLOCK_LENGTH:
+            return self.lexicon.counted(least, room, None)
+        return self.lexicon.counted(min(least, BLOCK_LENGTH + 1), None, BLOCK_LENGTH)
+
+    def _array_start(self, frame: InArray) -> int:
+        lexicon, style = self.lexicon, self._style
+        closing = lexicon.end(CLOSE)
+        row = np.zeros(256, np.int32)
+        if frame.kind == FIRST:  # nothing written: only its end is read here
+            row[ord("]")] = closing
+            return lexicon.behind(None if style.is_flexible else b"", row)
+        may_close, may_go_on = self._may_close(frame), any(True for _ in self._next_items(frame))
+        if style.indent is None:
+            row[ord("]")] = closing if may_close else 0
+            row[ord(",")] = lexicon.end(COMMA) if may_go_on else 0
+            return lexicon.behind(None if style.is_flexible else b"", row)
+        if may_close:
+            before = self._line(frame.depth) + b"]"
+            row[before[0]] = lexicon.text(before[1:], closing)
+        row[ord(",")] = lexicon.end(COMMA) if may_go_on else 0
+        return lexicon.behind(b"", row)
+
+    def _object_start(self, frame: InObject) -> int:
+        lexicon, style = self.lexicon, self._style
+        closing = lexicon.end(CLOSE)
+        may_close = self._may_close_object(frame)
+        inside = self._key_start(frame)
+        row = np.zeros(256, np.int32)
+        if style.indent is not None:
+            key = lexicon.text(self._line(frame.depth + 1) + b'"', inside) if inside else 0
+            if frame.is_first:
+                if inside:
+                    row = lexicon.next[key].copy()
+                row[ord("}")] = closing if may_close else 0
+                return lexicon.behind(b"", row)
+            row[ord(",")] = key
+            if may_close:
+                before = self._line(frame.depth) + b"}"
+                row[before[0]] = lexicon.text(before[1:], closing)
+            return lexicon.behind(b"", row)
+        before_key = None if style.is_flexible else b""
+        if may_close:
+            row[ord("}")] = closing
+        if frame.is_first:
+            row[QUOTE] = inside
+        elif inside:
+            quote = np.zeros(256, np.int32)
+            quote[QUOTE] = inside
+            row[ord(",")] = lexicon.behind(before_key, quote)
+        return lexicon.behind(before_key, row)
+
+    def _key_start(self, frame: InObject) -> int:
+        """The state behind the opening quote of a key."""
+        lexicon, style = self.lexicon, self._style
+        shape = frame.shape
+        colon = None if style.is_flexible else b""
+        classes = {
+            FIRST_CLASS + i: keys
+            for i, (keys, _) in enumerate(shape.classes)
+            if any(True for _ in self._class_members(frame, i))
+        }
+        others = lexicon.key_class(classes, colon, any_escape=style.any_escape)
+        entries: list[Entry] = []
+        for name in shape.names:
+            if any(True for _ in self._named_members(frame, name)):
+                entries.append((spelled(name), lexicon.name(name)))
+            elif others:
+                entries.append((spelled(name), REFUSED))
+        return lexicon.keys(entries, others, colon)
+
+    # --- steps ------------------------------------------------------------------------
+
+    def _results(self, frame: Frame, winner: int) -> Iterator[Result]:
+        if isinstance(frame, Awaited):
+            yield from self._value_results(frame, winner)
+        elif isinstance(frame, Block):
+            if winner == VALUE:
+                yield ()
+            elif winner == BLOCK:
+                yield (self._behind_block(frame.least, frame.room),)
+        elif isinstance(frame, InArray):
+            yield from self._array_results(frame, winner)
+        elif isinstance(frame, InObject):
+            yield from self._object_results(frame, winner)
+        elif winner == TRAIL:
+            yield (self.end,)
+
+    def _value_results(self, frame: Awaited, winner: int) -> Iterator[Result]:
+        if winner == VALUE:
+            yield ()
+            return
+        values = self._space.values(frame.expr)
+        if winner == BLOCK:
+            yield (self._behind_block(values.strings.least, values.strings.most),)
+        elif winner == ARRAY:
+            for array in values.arrays:
+                yield from self._open_array(array, frame.depth)
+        elif winner == OBJECT:
+            for shape in values.objects:
+                if self._is_possible(shape):
+                    plain = self._costs.plain(shape)
+                    names = frozenset(n for n, e in plain.names.items() if not self._costs.is_empty(e))
+                    yield (
+                        self.number(
+                            InObject(plain, names, plain.required, 0, 0, True, frame.depth)
+                        ),
+                    )
+
+    def _behind_block(self, least: int, room: int | None) -> int:
+        left = None if room is None else room - BLOCK_LENGTH
+        return self.number(Block(max(0, least - BLOCK_LENGTH), left))
+
+    def _open_array(self, array: Arrays, depth: int) -> Iterator[Result]:
+        first = InArray(array, 0, 0, depth, FIRST)
+        if self._may_close(first):
+            yield (self.number(first),)
+        yield from self._next_items(first)
+
+    def _next_items(self, frame: InArray) -> Iterator[Result]:
+        """The next item, and the array behind it."""
+        array, index = frame.array, frame.index
+        if array.most is not None and index >= array.most:
+            return
+        for expr, added in items(array, index, self._space):
+            behind = self._clipped(array, index + 1, frame.count + added)
+            if self._costs.is_empty(expr):
+                continue
+            if array_cost(array, *behind, self._costs) < IMPOSSIBLE:
+                number = self.number(InArray(array, *behind, frame.depth, NEXT))
+                yield number, self.number(Awaited(expr, frame.depth + 1, 2))
+
+    def _clipped(self, array: Arrays, index: int, count: int) -> tuple[int, int]:
+        """An index and a count with what no longer makes a difference left out."""
+        if array.most is None:
+            starts = [contains.start for contains in array.contains]
+            index = min(index, max(1, len(array.prefix), array.least, *starts))
+        if array.contains and array.contains[0].most is None:
+            count = min(count, array.contains[0].least)
+        return index, count
+
+    def _may_close(self, frame: InArray) -> bool:
+        array = frame.array
+        if frame.index < array.least:
+            return False
+        if not array.contains:
+            return True
+        _, _, least, most = array.contains[0]
+        return frame.count >= least and (most is None or frame.count <= most)
+
+    def _array_results(self, frame: InArray, winner: int) -> Iterator[Result]:
+        if winner == CLOSE:
+            if self._may_close(frame):
+                yield ()
+        elif winner == COMMA and frame.kind == NEXT:
+            yield from self._next_items(frame)
+
+    def _is_possible(self, shape: Objects) -> bool:
+        plain = self._costs.plain(shape)
+        names = frozenset(plain.names)
+        return members_cost(plain, names, plain.required, 0, 0, self._costs) < IMPOSSIBLE
+
+    def _members_cost(self, frame: InObject) -> int:
+        return members_cost(
+            frame.shape, frame.left, frame.missing, frame.count, frame.met, self._costs
+        )
+
+    def _may_close_object(self, frame: InObject) -> bool:
+        shape = frame.shape
+        everything = (1 << len(shape.witnesses)) - 1
+        return not frame.missing and frame.count >= shape.least and frame.met == everything
+
+    def _object_results(self, frame: InObject, winner: int) -> Iterator[Result]:
+        if winner == CLOSE:
+            if self._may_close_object(frame):
+                yield ()
+        elif FIRST_CLASS <= winner < FIRST_CLASS + len(frame.shape.classes):
+            yield from self._class_members(frame, winner - FIRST_CLASS)
+        else:
+            name = self.lexicon.name_of(winner)
+            if name in frame.left:
+                yield from self._named_members(frame, name)
+
+    def _named_members(self, frame: InObject, name: str) -> Iterator[Result]:
+        """The object behind a key of `names`, and its value."""
+        if name not in frame.left:
+            return
+        left = frame.left - {name}
+        if self._style.in_order:
+            left = frame.shape.behind[name] & left
+        relevant = [i for i, w in enumerate(frame.shape.witnesses) if w.has(name)]
+        yield from self._member(frame, frame.shape.names[name], left, relevant, name)
+
+    def _class_members(self, frame: InObject, number: int) -> Iterator[Result]:
+        """The object behind a key of a class, and its value."""
+        left: frozenset[str] = frozenset() if self._style.in_order else frame.left
+        relevant = sorted(frame.shape.relevant[number])
+        yield from self._member(frame, frame.shape.classes[number].expr, left, relevant, None)
+
+    def _member(
+        self,
+        frame: InObject,
+        expr: Expr,
+        left: frozenset[str],
+        relevant: list[int],
+        name: str | None,
+    ) -> Iterator[Result]:
+        shape = frame.shape
+        if expr == NOTHING or (shape.most is not None and frame.count >= shape.most):
+            return
+        missing = frame.missing - {name} if name is not None else frame.missing
+        count = frame.count + 1
+        if shape.most is None:
+            count = min(count, shape.least)
+        for chosen in _subsets([i for i in relevant if not frame.met >> i & 1]):
+            own, met = expr, frame.met
+            for i in chosen:
+                own = self._space.conjunction(own, shape.witnesses[i].expr)
+                met |= 1 << i
+            if self._costs.is_empty(own):
+                continue
+            behind = InObject(shape, left, missing, count, met, False, frame.depth)
+            if self._members_cost(behind) < IMPOSSIBLE:
+                yield self.number(behind), self.number(Awaited(own, frame.depth + 1, 1))
+
+
+def _subsets(numbers: list[int]) -> Iterator[list[int]]:
+    for bits in range(1 << len(numbers)):
+        yield [number for i, number in enumerate(numbers) if bits >> i & 1]
+
