@@ -1,0 +1,85 @@
+"""The words of a byte DFA, counted and listed.
+
+Shapes: S states, C byte classes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.automata.dfa import DEAD, START, ByteDFA
+
+
+def count_words(dfa: ByteDFA, limit: int) -> int:
+    """How many texts the language has, or `limit` if it has more.
+
+    One pass over the transitions: an endless language is known by its loop.
+    """
+    if dfa.is_empty():
+        return 0
+    width = np.bincount(dfa.byte_class).tolist()
+    rows = dfa.next.tolist()
+    waiting = np.bincount(dfa.next[START:].ravel(), minlength=dfa.n_states).tolist()
+    ways = [0] * dfa.n_states  # to reach each state, at most `limit`
+    ways[START] = 1
+    found, n_counted = 0, 0
+    ready = [START] if waiting[START] == 0 else []
+    for state in ready:
+        n_counted += 1
+        found += ways[state] * bool(dfa.accepting[state])
+        for column, target in enumerate(rows[state]):
+            ways[target] = min(limit, ways[target] + ways[state] * width[column])
+            waiting[target] -= 1
+            if waiting[target] == 0 and target != DEAD:
+                ready.append(target)
+    # All states but the dead one are live, so one that is never ready means a loop.
+    return min(limit, found) if n_counted == dfa.n_states - 1 else limit
+
+
+def iterate_words(dfa: ByteDFA, limit: int) -> Iterator[bytes]:
+    """The first `limit` texts of the language, or all: shorter ones first, then in byte order.
+
+    Between two texts there are at most S steps for each length; none leads to a dead end.
+    """
+    if dfa.is_empty():
+        return
+    ends = [dfa.accepting]  # [n]: bool[S], the states from which some text has n more bytes
+    here = np.zeros(dfa.n_states, np.bool_)  # the states at the beginnings of one length
+    here[START] = True
+    while limit > 0 and here[START:].any():
+        for word in _words_of_length(dfa, ends):
+            yield word
+            limit -= 1
+            if limit <= 0:
+                return
+        ends.append(ends[-1][dfa.next].any(axis=1))
+        after = np.zeros(dfa.n_states, np.bool_)
+        after[dfa.next[here]] = True
+        after[DEAD] = False
+        here = after
+
+
+def _words_of_length(dfa: ByteDFA, ends: list[NDArray[np.bool_]]) -> Iterator[bytes]:
+    """The texts of as many bytes as the last of `ends` speaks of, in byte order."""
+    n = len(ends) - 1
+    if not ends[n][START]:
+        return
+    rows, column = dfa.next.tolist(), dfa.byte_class.tolist()
+    word = bytearray()
+    pending: list[tuple[int, int, int]] = [(0, 0, START)]  # place, byte, state behind it
+    while pending:
+        place, byte, state = pending.pop()
+        if place:
+            del word[place - 1 :]
+            word.append(byte)
+        if place == n:
+            yield bytes(word)
+            continue
+        lives = ends[n - place - 1]
+        for byte in range(255, -1, -1):
+            target = rows[state][column[byte]]
+            if lives[target]:
+                pending.append((place + 1, byte, target))

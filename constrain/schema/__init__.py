@@ -1,0 +1,1 @@
+"""The languages of JSON Schema's keywords, as byte DFAs. No vocabulary."""
