@@ -46,7 +46,7 @@ def iterate_words(dfa: ByteDFA, limit: int) -> Iterator[bytes]:
     """
     if dfa.is_empty():
         return
-    ends = [dfa.accepting]  # [n]: bool[S], the states from which some text has n more bytes
+    ends: list[NDArray[np.bool_]] = [dfa.accepting]  # [n]: the states n bytes before an end
     here = np.zeros(dfa.n_states, np.bool_)  # the states at the beginnings of one length
     here[START] = True
     while limit > 0 and here[START:].any():
@@ -55,7 +55,7 @@ def iterate_words(dfa: ByteDFA, limit: int) -> Iterator[bytes]:
             limit -= 1
             if limit <= 0:
                 return
-        ends.append(ends[-1][dfa.next].any(axis=1))
+        ends.append(np.any(ends[-1][dfa.next], axis=1))
         after = np.zeros(dfa.n_states, np.bool_)
         after[dfa.next[here]] = True
         after[DEAD] = False

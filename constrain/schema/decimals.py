@@ -11,7 +11,7 @@ from constrain.errors import GrammarError, GrammarLimitError
 MAX_PLACES = 500
 """Decimal places before the point, and behind it, of a number in a schema."""
 
-_UNIT = 10**MAX_PLACES
+_UNIT: int = 10**MAX_PLACES
 
 
 @dataclass(frozen=True)

@@ -110,9 +110,11 @@ def _digits(low: int, high: int | None, n: int, above: int, below: int) -> Step:
     """Of an exponent low…high ≥ 0.
 
     Args:
-        low, high: see `exponents`.
+        low: see `exponents`.
+        high: the same.
         n: digits read, leading zeros left out; −1: none at all.
-        above, below: how they compare with as many digits of `low` and `high`.
+        above: −1, 0 or 1: how they compare with as many digits of `low`.
+        below: the same of `high`.
     """
     least = _decimal_digits(low)
     most = None if high is None else _decimal_digits(high)
