@@ -49,8 +49,9 @@ def iterate_words(dfa: ByteDFA, limit: int) -> Iterator[bytes]:
     ends: list[NDArray[np.bool_]] = [dfa.accepting]  # [n]: the states n bytes before an end
     here = np.zeros(dfa.n_states, np.bool_)  # the states at the beginnings of one length
     here[START] = True
+    edges = _Edges(dfa)
     while limit > 0 and here[START:].any():
-        for word in _words_of_length(dfa, ends):
+        for word in _words_of_length(edges, ends):
             yield word
             limit -= 1
             if limit <= 0:
@@ -62,24 +63,33 @@ def iterate_words(dfa: ByteDFA, limit: int) -> Iterator[bytes]:
         here = after
 
 
-def _words_of_length(dfa: ByteDFA, ends: list[NDArray[np.bool_]]) -> Iterator[bytes]:
+class _Edges(dict[int, list[tuple[int, int]]]):
+    """Of each state that is asked for, the bytes that do not kill it, the last first; targets."""
+
+    def __init__(self, dfa: ByteDFA) -> None:
+        self._dfa = dfa
+
+    def __missing__(self, state: int) -> list[tuple[int, int]]:
+        targets = self._dfa.next[state, self._dfa.byte_class].tolist()
+        edges = [(byte, targets[byte]) for byte in range(255, -1, -1) if targets[byte] != DEAD]
+        self[state] = edges
+        return edges
+
+
+def _words_of_length(edges: _Edges, ends: list[NDArray[np.bool_]]) -> Iterator[bytes]:
     """The texts of as many bytes as the last of `ends` speaks of, in byte order."""
     n = len(ends) - 1
     if not ends[n][START]:
         return
-    rows, column = dfa.next.tolist(), dfa.byte_class.tolist()
     word = bytearray()
-    pending: list[tuple[int, int, int]] = [(0, 0, START)]  # place, byte, state behind it
+    pending: list[tuple[int, int, int]] = [(0, 0, START)]  # length, last byte, state behind it
     while pending:
-        place, byte, state = pending.pop()
-        if place:
-            del word[place - 1 :]
-            word.append(byte)
-        if place == n:
+        length, last, state = pending.pop()
+        if length:
+            del word[length - 1 :]
+            word.append(last)
+        if length == n:
             yield bytes(word)
             continue
-        lives = ends[n - place - 1]
-        for byte in range(255, -1, -1):
-            target = rows[state][column[byte]]
-            if lives[target]:
-                pending.append((place + 1, byte, target))
+        lives = ends[n - length - 1]
+        pending += [(length + 1, byte, target) for byte, target in edges[state] if lives[target]]
