@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from constrain.automata.dfa import ByteDFA, intersect, subtract
 from constrain.errors import GrammarLimitError
@@ -29,6 +29,8 @@ from constrain.schema.languages import (
     encode,
     least_of,
 )
+
+S = TypeVar("S")
 
 MAX_SHAPES = 512
 """Shapes of arrays or of objects whose union one schema may be."""
@@ -95,7 +97,7 @@ def complement(values: Values, exprs: Exprs) -> Values:
     )
 
 
-def _all_pairs[S](
+def _all_pairs(
     ones: tuple[S, ...], others: tuple[S, ...], both: Callable[[S, S], S | None]
 ) -> tuple[S, ...]:
     if len(ones) * len(others) > MAX_SHAPES * 8:
@@ -104,7 +106,7 @@ def _all_pairs[S](
     return _bounded(tuple(shape for shape in found if shape is not None))
 
 
-def _bounded[S](shapes: tuple[S, ...]) -> tuple[S, ...]:
+def _bounded(shapes: tuple[S, ...]) -> tuple[S, ...]:
     if len(shapes) > MAX_SHAPES:
         raise _too_many()
     return shapes

@@ -15,7 +15,8 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 
-from constrain.automata.dfa import ByteDFA, count_words, intersect, iterate_words, subtract
+from constrain.automata.dfa import ByteDFA, intersect, subtract
+from constrain.automata.words import count_words, iterate_words
 from constrain.errors import SchemaError
 from constrain.schema import algebra, strings
 from constrain.schema.languages import (

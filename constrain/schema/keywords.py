@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from constrain.automata.dfa import ByteDFA, intersect, subtract, union
 from constrain.errors import GrammarError, SchemaError
@@ -42,6 +42,8 @@ from constrain.schema.languages import (
 
 if TYPE_CHECKING:
     from constrain.schema.space import Space
+
+T = TypeVar("T")
 
 MAX_CLASSES = 64
 """Languages of keys that the patterns of one subschema cut each other into."""
@@ -96,7 +98,7 @@ class _Reader:
                 )
         return found
 
-    def _enforced[T](self, keyword: str, read: Callable[[], T], otherwise: T) -> T:
+    def _enforced(self, keyword: str, read: Callable[[], T], otherwise: T) -> T:
         """What a keyword says, or `otherwise` where it is refused and the caller is lenient."""
         try:
             return read()

@@ -77,6 +77,7 @@ class Lexicon:
         self.parts: dict[int, tuple[int, int]] = {}
         self._new(np.zeros(256, np.int32), ())
         self.live[DEAD] = False
+        self.all_bytes = np.ones(256, np.bool_)
 
     # --- the interface of a lexer -----------------------------------------------------
 
