@@ -1,0 +1,1 @@
+"""JSON Schema → languages of strings, as byte DFAs. No vocabulary."""
