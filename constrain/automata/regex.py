@@ -11,7 +11,7 @@ from functools import lru_cache
 from constrain.automata.dfa import ByteDFA, from_characters, minimise
 from constrain.automata.nfa import Nfa, Table, build_nfa, character_sets
 from constrain.automata.regex_tree import Tree, looks, parse, shortest_parts
-from constrain.automata.subset import before_contexts, determinise, sees_what_follows
+from constrain.automata.subset import MAX_ITEMS, before_contexts, determinise, sees_what_follows
 from constrain.automata.utf8 import byte_tree, partition
 from constrain.errors import GrammarLimitError, PatternError
 
@@ -40,17 +40,39 @@ def compile_pattern(pattern: str, *, in_context: bool = False) -> ByteDFA:
             pattern=f"{pattern[:60]}…",
         )
     try:
-        return _compile(parse(pattern), pattern, in_context)
+        tree = parse(pattern)
+    except RecursionError:
+        raise _too_deep(pattern) from None
+    return compile_tree(tree, pattern, in_context=in_context)
+
+
+def compile_tree(
+    tree: Tree, pattern: str, *, in_context: bool = False, max_items: int = MAX_ITEMS
+) -> ByteDFA:
+    """The DFA of the texts that a tree matches as a whole, encoded as UTF-8.
+
+    Args:
+        tree: whatever language of patterns it was read from.
+        pattern: what errors show.
+        in_context: see `compile_pattern`.
+        max_items: a bound on time, see `constrain.automata.subset.MAX_ITEMS`.
+
+    Raises:
+        PatternError: it is too large for a stated bound, or sees what stands around its text.
+    """
+    try:
+        return _compile(tree, pattern, in_context, max_items)
     except GrammarLimitError as error:
         raise PatternError(error.problem, pattern=pattern) from None
     except RecursionError:
-        raise PatternError(
-            "the pattern's groups are nested too deeply for Python's `re`; flatten them",
-            pattern=pattern,
-        ) from None
+        raise _too_deep(pattern) from None
 
 
-def _compile(tree: Tree, pattern: str, in_context: bool) -> ByteDFA:
+def _too_deep(pattern: str) -> PatternError:
+    return PatternError("the pattern's groups are nested too deeply; flatten them", pattern=pattern)
+
+
+def _compile(tree: Tree, pattern: str, in_context: bool, max_items: int) -> ByteDFA:
     sets = list(dict.fromkeys(character_sets(tree)))
     alphabet, members = partition(sets)
     classes = dict(zip(sets, members, strict=True))
@@ -74,7 +96,7 @@ def _compile(tree: Tree, pattern: str, in_context: bool) -> ByteDFA:
         problem = _what_it_sees(nfa)
         if problem is not None:
             raise PatternError(problem, pattern=pattern)
-    table, accepting = minimise(*determinise(nfa))
+    table, accepting = minimise(*determinise(nfa, max_items=max_items))
     return from_characters(table, accepting, byte_tree(alphabet))
 
 

@@ -78,8 +78,8 @@ EMPTY = Cat(())
 ANY = Chars(EVERY)
 _NEWLINE = Chars(((10, 10),))
 _NOT_NEWLINE = Chars(complement(_NEWLINE.ranges))
-_AT_START = Look(ANY, ahead=False, negated=True)
-_AT_END = Look(ANY, ahead=True, negated=True)
+AT_START = Look(ANY, ahead=False, negated=True)
+AT_END = Look(ANY, ahead=True, negated=True)
 _TYPE_FLAGS = re.ASCII | re.LOCALE | re.UNICODE
 _NO_BOUNDARY_IN_EMPTY = re.fullmatch(r"\B", "") is None  # it differs between Pythons
 
@@ -159,11 +159,11 @@ def _anchor(kind: Any, flags: int) -> Tree:
         return _boundary(kind is _op.AT_BOUNDARY, flags)
     line = Look(_NOT_NEWLINE, ahead=kind is _op.AT_END, negated=True)
     if kind is _op.AT_BEGINNING:
-        return line if flags & re.MULTILINE else _AT_START
+        return line if flags & re.MULTILINE else AT_START
     if kind is _op.AT_END:
-        last_newline = Cat((Repeat(_NEWLINE, 0, 1), _AT_END))
+        last_newline = Cat((Repeat(_NEWLINE, 0, 1), AT_END))
         return line if flags & re.MULTILINE else Look(last_newline, ahead=True, negated=False)
-    return _AT_START if kind is _op.AT_BEGINNING_STRING else _AT_END
+    return AT_START if kind is _op.AT_BEGINNING_STRING else AT_END
 
 
 def _boundary(wanted: bool, flags: int) -> Tree:

@@ -50,17 +50,18 @@ NONE: Promises = frozenset()
 NO_ITEMS: Items = frozenset()
 
 
-def determinise(nfa: Nfa, behind: Behind | None = None) -> Table:
+def determinise(nfa: Nfa, behind: Behind | None = None, max_items: int = MAX_ITEMS) -> Table:
     """The DFA of the NFA's texts, neither minimal nor trimmed.
 
     Args:
         nfa: see `Nfa`.
         behind: what the look-behinds saw before the text began; None: nothing, it begins there.
+        max_items: see MAX_ITEMS.
 
     Raises:
-        GrammarLimitError: it has more than MAX_DFA_STATES states or MAX_ITEMS items.
+        GrammarLimitError: it has more than MAX_DFA_STATES states or `max_items` items.
     """
-    walk = Walk(nfa)
+    walk = Walk(nfa, max_items)
     positions = [walk.start(behind)]
     number = {positions[0]: START}
     rows: list[list[int]] = []
@@ -149,7 +150,7 @@ def _is_undecided(walk: Walk, end: Position) -> bool:
 class Walk:
     """Positions in a text, as an NFA sees them."""
 
-    def __init__(self, nfa: Nfa) -> None:
+    def __init__(self, nfa: Nfa, max_items: int = MAX_ITEMS) -> None:
         self.nfa = nfa
         self._closures: dict[tuple[int, Behind], list[Item]] = {}
         self._closed: dict[tuple[Items, Behind], Items] = {}
@@ -162,6 +163,8 @@ class Walk:
         self._sets = list(number)
         self._cells: dict[frozenset[int], list[tuple[Classes, list[int]]]] = {}
         self._n_items = 0
+        self._max_items = max_items
+        self._done = _universal_states(nfa)
         self._has_behind = any(not look.ahead for look in nfa.looks)
 
     def start(self, behind: Behind | None) -> Position:
@@ -275,13 +278,17 @@ class Walk:
                 )
             else:
                 items = NO_ITEMS.union(*[closed for _, closed in closures])
+            for q in self._done:
+                if (q, NONE) in items:
+                    items = frozenset({(q, NONE), (self.nfa.final, NONE)})
+                    break
             self._closed[key] = items
         self._count(len(items))
         return items
 
     def _count(self, n_items: int) -> None:
         self._n_items += n_items
-        _check_work(self._n_items)
+        _check_work(self._n_items, self._max_items)
 
     def _closure(self, start: int, behind: Behind) -> list[Item]:
         """The states that ε-edges lead to, and the promises that it takes; dead ends left out."""
@@ -328,6 +335,32 @@ class Walk:
         return self.is_match(final, promise.items) != promise.negated
 
 
+def _universal_states(nfa: Nfa) -> list[int]:
+    """States that match whatever follows: they loop over all characters, and may end."""
+    loops = [
+        q
+        for q, moves in enumerate(nfa.moves)
+        if any(
+            len(classes) == nfa.n_classes and Edge(q) in nfa.edges[target]
+            for classes, target in moves
+        )
+    ]
+    return [q for q in loops if _may_end(nfa, q)]
+
+
+def _may_end(nfa: Nfa, start: int) -> bool:
+    """Whether ε-edges without look-arounds lead from a state to the end."""
+    stack, seen = [start], {start}
+    while stack:
+        q = stack.pop()
+        if q == nfa.final:
+            return True
+        after = {edge.target for edge in nfa.edges[q] if edge.look < 0} - seen
+        seen |= after
+        stack.extend(after)
+    return False
+
+
 def _contrary(alternatives: list[Promises]) -> list[Promises]:
     """The alternatives of which one holds where none of the given ones does."""
     found: set[Promises] = {NONE}
@@ -350,9 +383,9 @@ def _without_weaker(items: set[Item]) -> Items:
     )
 
 
-def _check_work(n_items: int) -> None:
-    if n_items > MAX_ITEMS:
+def _check_work(n_items: int, max_items: int = MAX_ITEMS) -> None:
+    if n_items > max_items:
         raise GrammarLimitError(
-            f"the automaton of a pattern takes more than {MAX_ITEMS} steps to make; make its "
+            f"the automaton of a pattern takes more than {max_items} steps to make; make its "
             f"counted repetitions shorter or its look-arounds simpler"
         )
