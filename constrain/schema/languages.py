@@ -65,14 +65,16 @@ class Strings:
         """The language as one automaton."""
         if self.least == 0 and self.most is None:
             return strings.ANY if self.content is None else self.content
+        if self.most is not None and self.most < self.least:
+            return subtract(strings.ANY, strings.ANY)
         by_length = strings.length(self.least, self.most)
         return by_length if self.content is None else intersect(self.content, by_length)
 
     def is_empty(self) -> bool:
         """Whether no string is left."""
-        if self.most is not None and self.most < self.least:
-            return True
-        return self.content is not None and self.whole().is_empty()
+        if self.content is None:
+            return self.most is not None and self.most < self.least
+        return self.whole().is_empty()
 
 
 ALL_STRINGS = Strings()

@@ -12,7 +12,7 @@ from fractions import Fraction
 from constrain.automata.dfa import ByteDFA
 from constrain.errors import GrammarLimitError
 from constrain.schema.decimals import magnitude
-from constrain.schema.spelling import Row, State, Step, build, exponents, row
+from constrain.schema.digits import Row, State, Step, build, exponents, row
 
 MAX_STATES = 10_000
 """Of the automaton of the multiples of one number."""

@@ -13,7 +13,7 @@ from fractions import Fraction
 
 from constrain.automata.dfa import ByteDFA
 from constrain.schema.decimals import Magnitude, magnitude
-from constrain.schema.spelling import (
+from constrain.schema.digits import (
     EXPONENT,
     MINUS,
     POINT,
