@@ -15,10 +15,11 @@ is exact within a universe of spellings, and holds none beyond it:
   with or without zeros behind the point (`2e3`, `2.0e3`, but not `2.5e3`, whatever the value).
   For more digits, "is a multiple" would again be a matter of counting.
 
-`in_range` and `equal_to` are the complements of what they should not be in `UNIVERSE`;
-`multiple_of` in `SHORT_UNIVERSE`, so its negation is `not_multiple_of`, never `complement`.
-Unions and intersections of exact languages are made by `constrain.automata.dfa`: each text in
-them is right by value, and each right text within both universes is in them.
+To negate, take the rest of the universe that the language is exact in: `complement` for what is
+made of ranges and single values, `not_multiple_of` for multiples, and so for integers by value.
+A mixture is negated part by part. `intersect` and `union` of `constrain.automata.dfa` put
+languages together: each text of the result is right by value, and each right text that is in
+both universes is in it.
 """
 
 from __future__ import annotations

@@ -32,7 +32,7 @@ def test_a_finite_language_is_counted_and_listed(texts: set[bytes], limit: int) 
     assert list(iterate_words(dfa, limit)) == by_length(texts)[:limit]
 
 
-@share(4)
+@share(8)
 @given(plain_patterns())
 def test_the_words_of_a_pattern_are_as_many_as_its_walks(pattern: str) -> None:
     dfa = compile_pattern(pattern)
