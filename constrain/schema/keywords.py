@@ -244,7 +244,8 @@ class _Reader:
         unique = schema.get("uniqueItems", False)
         if not isinstance(unique, bool):
             raise self._node.error("`uniqueItems` is true or false", "uniqueItems")
-        return (Arrays(prefix, rest, least, most, self._contains(), unique),)
+        place = self._node.at("uniqueItems") if unique else ""
+        return (Arrays(prefix, rest, least, most, self._contains(), place),)
 
     def _contains(self) -> tuple[Contains, ...]:
         if "contains" not in self._schema or self._node.draft < 6:
