@@ -43,7 +43,8 @@ MAX_POOL_ROWS = 8_000
 """Rows of a pool, 16 kilobytes and more each, beyond which later schemas get a new one."""
 
 
-_BEHIND_COMMA = re.compile(rb",[ \t\n\r]*[^ \t\n\r]")
+_NEXT_ITEM = re.compile(rb",[ \t\n\r]*[^ \t\n\r]")
+_FIRST_ITEMS = re.compile(rb"[\[{].*,[ \t\n\r]*[^ \t\n\r]", re.DOTALL)
 
 
 class SchemaEngine(Engine):
@@ -57,22 +58,32 @@ class SchemaEngine(Engine):
     machine: PushdownMachine
 
     @cached_property
-    def _suspects(self) -> NDArray[np.int32]:
-        """int32[W]: the tokens with more than white space behind a comma."""
-        found = [bool(_BEHIND_COMMA.search(token)) for token in self.vocabulary.tokens]
-        return pack(np.array(found, np.bool_))
+    def _suspects(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """int32[W] twice: tokens that end an item and begin another; those that open it before."""
+        tokens = self.vocabulary.tokens
+        inside = np.array([bool(_NEXT_ITEM.search(token)) for token in tokens], np.bool_)
+        opening = np.array([bool(_FIRST_ITEMS.search(token)) for token in tokens], np.bool_)
+        return pack(inside), pack(opening)
 
     def row(self, thread: Thread) -> NDArray[np.int32]:
         """int32[W], read-only: the tokens that keep `thread` viable."""
         stacks, state = thread
         parser = self.machine.parser
-        if not parser.tracks or not parser.is_tracked(stacks):
+        if not parser.tracks:
             return self.masker.row(thread)
         row = self.masker.row((parser.bare(stacks), state))
-        for token in token_ids(row & self._suspects).tolist():
-            if not self.machine.read((thread,), self.vocabulary.tokens[token]):
-                if not row.flags.writeable:
-                    row = row.copy()
+        following = self.machine.next_lexeme(thread)
+        is_inside = parser.is_tracked(stacks) or (
+            following is not None and parser.is_tracked(following[0])
+        )
+        wrong = [
+            token
+            for token in token_ids(row & self._suspects[not is_inside]).tolist()
+            if not self.machine.read((thread,), self.vocabulary.tokens[token])
+        ]
+        if wrong:
+            row = row.copy()
+            for token in wrong:
                 row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
         return row
 

@@ -76,6 +76,11 @@ class Costs:
         cost = self._known.get(expr)
         return self.of(expr) if cost is None else cost
 
+    def tracks(self) -> bool:
+        """Whether some items must differ, or some keys that are not listed by name."""
+        arrays = any(array.unique for found in self._arrays.values() for array in found)
+        return arrays or any(shape.is_distinct for shape in self._plain.values())
+
     def arrays(self, expr: Expr) -> tuple[Arrays, ...]:
         """The arrays of an expression; those of different items have a bound on their number.
 

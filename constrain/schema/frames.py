@@ -171,7 +171,7 @@ class Frames:
         self._ids: dict[Frame, int] = {}
         self._starts: list[int | None] = []
         self._steps: dict[tuple[int, int], tuple[Result, ...]] = {}
-        self.tracks = False
+        self.tracks = costs.tracks()
         self.end = self.number(End())
         self.first = self.number(Awaited(root, 0, 0))
 
@@ -182,7 +182,6 @@ class Frames:
             number = self._ids[frame] = len(self.frames)
             self.frames.append(frame)
             self._starts.append(None)
-            self.tracks |= self.is_tracked(number)
         return number
 
     def start(self, number: int) -> int:
