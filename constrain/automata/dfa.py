@@ -20,6 +20,8 @@ from constrain.errors import GrammarLimitError
 DEAD = 0
 START = 1
 
+_EACH_BYTE = np.arange(256)
+
 MAX_DFA_STATES = 100_000
 """Of one automaton, at every stage of its making."""
 
@@ -148,7 +150,7 @@ def from_table(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> ByteDF
     """
     first, column = equal_columns(table)
     small, accepts = minimise(table[:, first], accepting)
-    return _canonical(small[:, column], accepts)
+    return canonical(small, accepts, column)
 
 
 def from_characters(
@@ -184,7 +186,7 @@ def from_characters(
             full[state, low : high + 1] = target
     accepts = np.zeros(len(rows), np.bool_)
     accepts[: len(accepting)] = accepting
-    return _canonical(full, accepts)
+    return canonical(full, accepts)
 
 
 def check_size(n_states: int) -> None:
@@ -335,7 +337,7 @@ def _product(
     table, accepting = minimise(
         np.array(rows, np.int32), accepts(left.accepting[a], right.accepting[b])
     )
-    return _canonical(table[:, column], accepting)
+    return canonical(table, accepting, column)
 
 
 def equal_columns(table: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64]]:
@@ -351,17 +353,38 @@ def equal_columns(table: NDArray[np.int32]) -> tuple[list[int], NDArray[np.int64
     return first, np.array(column)
 
 
-def _canonical(table: NDArray[np.int32], accepting: NDArray[np.bool_]) -> ByteDFA:
-    """Number the states and the byte classes of a minimal DFA, int32[S, 256]."""
-    first, column = equal_columns(table)
-    order = _breadth_first(table[:, first])
-    number = np.zeros(len(table), np.int32)
-    number[order] = np.arange(len(order), dtype=np.int32)
+def canonical(
+    table: NDArray[np.int32],
+    accepting: NDArray[np.bool_],
+    column: NDArray[np.int64] = _EACH_BYTE,
+) -> ByteDFA:
+    """The `ByteDFA` of a DFA whose states that are reached are minimal already.
+
+    Args:
+        table: int32[S, K], with DEAD and START as in `ByteDFA`; columns may be equal.
+        accepting: bool[S].
+        column: int64[256], the column of each byte; if left out, K is 256.
+    """
+    first, merged = equal_columns(table)
+    number: dict[int, int] = {}
+    byte_class = [number.setdefault(k, len(number)) for k in merged[column].tolist()]
+    small = table[:, [first[k] for k in number]]
+    order = _breadth_first(small)
+    if len(order) < len(table):  # columns may differ where nothing leads
+        return canonical(_renumbered(small, order), accepting[order], np.array(byte_class))
     return ByteDFA(
-        next=np.ascontiguousarray(number[table[order][:, first]]),
-        byte_class=column.astype(np.uint8),
+        next=np.ascontiguousarray(_renumbered(small, order)),
+        byte_class=np.array(byte_class, np.uint8),
         accepting=accepting[order].copy(),
     )
+
+
+def _renumbered(table: NDArray[np.int32], order: NDArray[np.int64]) -> NDArray[np.int32]:
+    """The rows in an order, and their entries by their new numbers."""
+    number = np.zeros(len(table), np.int32)
+    number[order] = np.arange(len(order), dtype=np.int32)
+    renumbered: NDArray[np.int32] = number[table[order]]
+    return renumbered
 
 
 def _breadth_first(table: NDArray[np.int32]) -> NDArray[np.int64]:

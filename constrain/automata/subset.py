@@ -162,6 +162,7 @@ class Walk:
         ]
         self._sets = list(number)
         self._cells: dict[frozenset[int], list[tuple[Classes, list[int]]]] = {}
+        self._bare = [(q, NONE) for q in range(len(nfa.moves))]
         self._n_items = 0
         self._max_items = max_items
         self._done = _universal_states(nfa)
@@ -294,6 +295,8 @@ class Walk:
         """The states that ε-edges lead to, and the promises that it takes; dead ends left out."""
         key = (start, behind)
         closure = self._closures.get(key)
+        if closure is None and not self.nfa.looks:
+            closure = self._closures[key] = self._plain_closure(start)
         if closure is None:
             seen = {(start, NONE)}
             stack = [(start, NONE)]
@@ -309,6 +312,19 @@ class Walk:
             closure = [item for item in seen if self.nfa.moves[item[0]] or item[0] in self._finals]
             self._closures[key] = closure
         return closure
+
+    def _plain_closure(self, start: int) -> list[Item]:
+        """The same without look-arounds."""
+        seen = {start}
+        stack = [start]
+        while stack:
+            edges = self.nfa.edges[stack.pop()]
+            for edge in edges:
+                if edge.target not in seen:
+                    seen.add(edge.target)
+                    stack.append(edge.target)
+            self._count(len(edges))
+        return [self._bare[q] for q in seen if self.nfa.moves[q] or q in self._finals]
 
     def _taken(self, edge: Edge, behind: Behind) -> list[Promises]:
         """The sets of promises of which each one allows to take an edge."""
