@@ -20,7 +20,10 @@ from tests.automata.patterns import plain_patterns
 from tests.timing import share
 
 _text = st.text(
-    st.one_of(st.sampled_from('ab"\\/\b\f\n\r\t\0\x0b\x1f\x7fé\u2028😀\uffff'), st.characters())
+    st.one_of(
+        st.sampled_from('ab"\\/\b\f\n\r\t\0\x0b\x1f\x7fé\u2028😀\uffff'),
+        st.characters(codec="utf-8"),
+    )
 )
 _texts = st.lists(_text, max_size=6)
 
