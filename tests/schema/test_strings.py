@@ -166,6 +166,7 @@ _ESCAPED = 'abfnrtu01234589cdeABCDEF/"\\'
 @example(literals(["\\", "\x08", "xu00"]), True, 0)
 @example(literals(["x\x08", "\x0b", "\x0b"]), False, 0)
 @example(compile_pattern(r"\x08|u000\x0b"), False, 0)
+@example(literals(["x\x08q", "xy", "\x0bq"]), False, 0)
 @example(literals([]), True, 0)
 def test_spellings_are_of_the_content_and_minimal(
     content: ByteDFA, any_escape: bool, seed: int
