@@ -55,7 +55,7 @@ def value_of(text: str) -> Fraction | None:
 def mantissa_of(text: str) -> Decimal | None:
     """What stands before the exponent; None if there is no exponent."""
     mantissa, e, _ = text.lower().partition("e")
-    return abs(Decimal(mantissa)) if e else None
+    return Decimal(mantissa).copy_abs() if e else None  # abs() would round
 
 
 def is_normalised(text: str) -> bool:
