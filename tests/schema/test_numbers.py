@@ -405,7 +405,7 @@ def test_a_divisor_is_positive(divisor: Fraction) -> None:
         multiple_of(divisor)
 
 
-@pytest.mark.parametrize("divisor", ["123456789", "0.123456789", "1099511627776", "97e320"])
+@pytest.mark.parametrize("divisor", ["123456789", "0.123456789", "1099511627776", "12347e320"])
 def test_a_divisor_of_too_many_states_is_refused(divisor: str) -> None:
     with within(10), pytest.raises(GrammarLimitError, match=r"more than \d+ states"):
         multiple_of(Fraction(Decimal(divisor)))
