@@ -424,3 +424,10 @@ def test_large_bounds_are_exact(text: str) -> None:
         plain = plain_text(value)
         assert dfa.matches(plain.encode()) == (value >= bound)
         assert above.matches(plain.encode()) == (value > bound)
+    exponent = Decimal(text).adjusted()
+    for power in (exponent, exponent - 1, exponent + 1, exponent // 10, exponent * 10, -exponent):
+        for mantissa in ("1", "-1.0", "1.7976931348623157", "4.9", "5", "5.00001", "9.9"):
+            written = f"{mantissa}e{power:+05}"
+            value = Fraction(Decimal(written))
+            assert dfa.matches(written.encode()) == (value >= bound), written
+            assert above.matches(written.encode()) == (value > bound), written
