@@ -294,15 +294,16 @@ def test_multiples_on_all_short_texts(written: str) -> None:
 
 @given(st.data(), divisors | st.sampled_from([Fraction(Decimal(d)) for d in DIVISORS]))
 def test_multiples_on_spellings_near_them(data: st.DataObject, divisor: Fraction) -> None:
-    dfa = multiple_of(divisor)
+    dfa, others = multiple_of(divisor), not_multiple_of(divisor)
     assert_canonical(dfa)
     for _ in range(10):
         factor = data.draw(st.integers(-300, 300) | st.sampled_from((10**6, 10**12)))
         text = data.draw(near([factor * divisor]).flatmap(spellings))
         value = value_of(text)
         assert value is not None
-        expected = is_short(text) and is_multiple(value, divisor)
-        assert dfa.matches(text.encode()) == expected, text
+        is_one = is_multiple(value, divisor)
+        assert dfa.matches(text.encode()) == (is_short(text) and is_one), text
+        assert others.matches(text.encode()) == (is_short(text) and not is_one), text
 
 
 @given(divisors, st.integers(0, 99))
