@@ -50,7 +50,7 @@ class PushdownParser(Parser):
             edges: dict[Edge, None] = {}
             whole = self.nothing
             for frame, below in stacks.edges:
-                for winner in self._of_frame(frame, terminals):
+                for winner in self._of_frame(frame, terminals, len(stacks.edges) == 1):
                     for frames in self._frames.step(frame, winner):
                         if not frames:
                             whole = self.union(whole, below)
@@ -62,15 +62,22 @@ class PushdownParser(Parser):
             result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
         return result
 
-    def _of_frame(self, frame: int, winners: tuple[int, ...]) -> list[int]:
-        """The winners that a frame may take for its own."""
-        parts = self._frames.lexicon.parts
+    def _of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> tuple[int, ...]:
+        """The winners that a frame may take for its own.
+
+        A frame beside others takes those that its own automaton has: where it does not tell
+        which automaton it is of, all that have it accept it there.
+        """
+        if is_alone:
+            return winners
+        lexicon = self._frames.lexicon
+        start = self._frames.start(frame)
         found = []
         for winner in winners:
-            start, own = parts.get(winner, (None, winner))
-            if start is None or start == self._frames.start(frame):
+            part, own = lexicon.parts.get(winner, (start, winner))
+            if part == start and own in lexicon.labels(start):
                 found.append(own)
-        return found
+        return tuple(found)
 
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
         """The stacks once `added` is read of a lexeme; it is kept where it makes a difference."""
