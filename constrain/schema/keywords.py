@@ -236,7 +236,8 @@ class _Reader:
         unique = schema.get("uniqueItems", False)
         if not isinstance(unique, bool):
             raise self._node.error("`uniqueItems` is true or false", "uniqueItems")
-        return (Arrays(prefix, rest, least, most, self._contains(), unique),)
+        place = self._node.at("uniqueItems") if unique else ""
+        return (Arrays(prefix, rest, least, most, self._contains(), place),)
 
     def _contains(self) -> tuple[Contains, ...]:
         if "contains" not in self._schema or self._node.draft < 6:
@@ -343,7 +344,7 @@ class _Reader:
         exprs = dict.fromkeys(self._space.of_value(value) for value in others)
         found = [self._space.values(expr) for expr in exprs]
         spellings = [v.numbers for v in found if v.numbers != NO_NUMBERS]
-        rest = algebra.disjunction(v._replace(numbers=NO_NUMBERS) for v in found)
+        rest = algebra.disjunction((v._replace(numbers=NO_NUMBERS) for v in found), self._space)
         if spellings:
             rest = rest._replace(numbers=_joined(spellings))
         return rest._replace(strings=Strings(strings.literals(tuple(texts)))) if texts else rest
@@ -358,7 +359,7 @@ class _Reader:
         return found
 
     def _any_of(self) -> Values:
-        return algebra.disjunction(map(self._space.values, self._branches("anyOf")))
+        return algebra.disjunction(map(self._space.values, self._branches("anyOf")), self._space)
 
     def _one_of(self) -> Values:
         space = self._space
@@ -370,7 +371,7 @@ class _Reader:
                 if j != i and not space.are_disjoint(expr, other):
                     only = space.conjunction(only, space.complement(other))
             parts.append(only)
-        return algebra.disjunction(space.values(part) for part in parts if part != NOTHING)
+        return algebra.disjunction((space.values(part) for part in parts if part != NOTHING), space)
 
     def _branches(self, keyword: str) -> Iterator[Expr]:
         branches = self._schema[keyword]
@@ -410,7 +411,7 @@ class _Reader:
                 )
                 of_schema = self._space.values(self._child(keyword, name))
                 present = algebra.conjunction(has, of_schema, self._space)
-            either = algebra.disjunction((absent, present))
+            either = algebra.disjunction((absent, present), self._space)
             found = algebra.conjunction(found, either, self._space)
         return found
 

@@ -145,7 +145,7 @@ class Arrays:
         rest: what all further items are.
         least, most: how many items there are; None: any number.
         contains: what some of them are.
-        unique: no two are equal.
+        unique: where the schema says that no two are equal, a JSON pointer; empty if it does not.
     """
 
     prefix: tuple[Expr, ...] = ()
@@ -153,7 +153,7 @@ class Arrays:
     least: int = 0
     most: int | None = None
     contains: tuple[Contains, ...] = ()
-    unique: bool = False
+    unique: str = ""
 
     def item(self, index: int) -> Expr:
         """What an item is, but for `contains`."""
@@ -192,6 +192,7 @@ class Objects:
         least, most: how many members there are; None: any number.
         witnesses: members that must be there besides.
         relevant: per class, the witnesses that its members can be; see `costs.plain_shape`.
+        is_distinct: no key may come twice; where that makes no difference, keys of classes may.
     """
 
     names: dict[str, Expr] = field(default_factory=dict)
@@ -201,6 +202,7 @@ class Objects:
     most: int | None = None
     witnesses: tuple[Witness, ...] = ()
     relevant: tuple[frozenset[int], ...] = ()
+    is_distinct: bool = False
 
     @cached_property
     def behind(self) -> dict[str, frozenset[str]]:
