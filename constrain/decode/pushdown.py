@@ -49,8 +49,9 @@ class PushdownParser(Parser):
                 raise StackUnderflow
             edges: dict[Edge, None] = {}
             whole = self.nothing
+            is_alone = len(self.acceptable(stacks)) == 1
             for frame, below in stacks.edges:
-                for winner in self._of_frame(frame, terminals):
+                for winner in self._of_frame(frame, terminals, is_alone):
                     for frames in self._frames.step(frame, winner):
                         if not frames:
                             whole = self.union(whole, below)
@@ -62,14 +63,15 @@ class PushdownParser(Parser):
             result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
         return result
 
-    def _of_frame(self, frame: int, winners: tuple[int, ...]) -> list[int]:
+    def _of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> list[int]:
         """The winners that a frame may take for its own."""
-        parts = self._frames.lexicon.parts
+        lexicon = self._frames.lexicon
+        own = self._frames.start(frame)
         found = []
         for winner in winners:
-            start, own = parts.get(winner, (None, winner))
-            if start is None or start == self._frames.start(frame):
-                found.append(own)
+            start, bare = lexicon.parts.get(winner, (None, winner))
+            if start == own or (start is None and (is_alone or winner in lexicon.labels(own))):
+                found.append(bare)
         return found
 
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
