@@ -145,7 +145,8 @@ class _Draft:
             keywords |= {"contains": below}
         if self.draft >= 2019:
             keywords |= {"minContains": COUNTS, "maxContains": COUNTS}
-        return self._of_type(["array"], keywords)
+        keywords["uniqueItems"] = st.booleans()
+        return self._of_type(["array"], keywords).map(_without_idle_items)
 
     def objects(self, depth: int) -> st.SearchStrategy[Any]:
         below, name = self.schemas(depth), st.sampled_from(NAMES)
@@ -214,6 +215,13 @@ def _some_of(
     return chosen.flatmap(
         lambda names: st.fixed_dictionaries({name: keywords[name] for name in names})
     )
+
+
+def _without_idle_items(schema: dict[str, Any]) -> dict[str, Any]:
+    """Beside `items: false` jsonschema stumbles over `additionalItems`, which says nothing there."""
+    if not isinstance(schema.get("items"), list):
+        schema.pop("additionalItems", None)
+    return schema
 
 
 def _with_bounds(schema: dict[str, Any]) -> dict[str, Any]:
