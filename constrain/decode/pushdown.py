@@ -49,9 +49,8 @@ class PushdownParser(Parser):
                 raise StackUnderflow
             edges: dict[Edge, None] = {}
             whole = self.nothing
-            is_alone = len(self.acceptable(stacks)) == 1
             for frame, below in stacks.edges:
-                for winner in self._of_frame(frame, terminals, is_alone):
+                for winner in self._of_frame(frame, terminals, len(stacks.edges) == 1):
                     for frames in self._frames.step(frame, winner):
                         if not frames:
                             whole = self.union(whole, below)
@@ -63,16 +62,22 @@ class PushdownParser(Parser):
             result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
         return result
 
-    def _of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> list[int]:
-        """The winners that a frame may take for its own."""
+    def _of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> tuple[int, ...]:
+        """The winners that a frame may take for its own.
+
+        A frame beside others takes those that its own automaton has: where it does not tell
+        which automaton it is of, all that have it accept it there.
+        """
+        if is_alone:
+            return winners
         lexicon = self._frames.lexicon
-        own = self._frames.start(frame)
+        start = self._frames.start(frame)
         found = []
         for winner in winners:
-            start, bare = lexicon.parts.get(winner, (None, winner))
-            if start == own or (start is None and (is_alone or winner in lexicon.labels(own))):
-                found.append(bare)
-        return found
+            part, own = lexicon.parts.get(winner, (start, winner))
+            if part == start and own in lexicon.labels(start):
+                found.append(own)
+        return tuple(found)
 
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
         """The stacks once `added` is read of a lexeme; it is kept where it makes a difference."""

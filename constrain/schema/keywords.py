@@ -153,7 +153,8 @@ class _Reader:
             return NO_NUMBERS
         found = ALL_NUMBERS
         if "number" not in types:
-            found = Numbers(numbers.any_integer(by_value=self._node.draft >= 6))
+            by_value = self._node.draft >= 6
+            found = Numbers(numbers.any_integer(by_value=by_value), is_short=by_value)
         least, most = self._number("minimum"), self._number("maximum")
         above, below = self._exclusive("exclusiveMinimum"), self._exclusive("exclusiveMaximum")
         if above is True:
