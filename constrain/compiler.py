@@ -201,7 +201,7 @@ def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
     """The DFA of a terminal.
 
     Args:
-        terminal: its pattern is compiled.
+        terminal: its pattern is compiled, unless it is an automaton already.
         in_context: its lexemes stand beside others; see `compile_pattern`.
 
     Raises:
@@ -209,7 +209,10 @@ def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
         EmptyTerminalError: it matches the empty string.
     """
     try:
-        dfa = compile_pattern(terminal.pattern, in_context=in_context)
+        if isinstance(terminal.automaton, ByteDFA):
+            dfa = terminal.automaton
+        else:
+            dfa = compile_pattern(terminal.pattern, in_context=in_context)
         if terminal.reserved:
             dfa = subtract(dfa, compile_pattern(terminal.reserved, in_context=in_context))
     except PatternError as error:

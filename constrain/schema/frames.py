@@ -231,13 +231,19 @@ class Frames:
             return 1 + members - (frame.is_first and members > 0)
         return 0
 
+    def _awaited(self, expr: Expr, depth: int, where: int) -> Awaited:
+        """A value inside something; how deep makes a difference only where lines are indented."""
+        if self._style.indent is None:
+            return Awaited(expr, 0, 0)
+        return Awaited(expr, depth + 1, where)
+
     # --- lexemes ----------------------------------------------------------------------
 
     def _make_start(self, frame: Frame) -> int:
         if isinstance(frame, Awaited):
             return self._value_start(frame, None)
         if isinstance(frame, Item):
-            awaited = Awaited(frame.expr, frame.behind.depth + 1, 2)
+            awaited = self._awaited(frame.expr, frame.behind.depth, 2)
             return self._value_start(awaited, frame.behind.seen)
         if isinstance(frame, Block):
             return self._block(frame)
@@ -469,7 +475,7 @@ class Frames:
                     if self.start(item):
                         yield (item,)
                 else:
-                    yield self.number(then), self.number(Awaited(expr, frame.depth + 1, 2))
+                    yield self.number(then), self.number(self._awaited(expr, frame.depth, 2))
 
     def _behind_item(self, frame: Item) -> InArray:
         """The array behind an item; if that is not known, it is not among those seen."""
@@ -593,7 +599,7 @@ class Frames:
                 continue
             behind = InObject(shape, left, missing, count, met, False, frame.depth, keys)
             if self._members_cost(behind) < IMPOSSIBLE:
-                yield self.number(behind), self.number(Awaited(own, frame.depth + 1, 1))
+                yield self.number(behind), self.number(self._awaited(own, frame.depth, 1))
 
 
 def _subsets(numbers: list[int]) -> Iterator[list[int]]:

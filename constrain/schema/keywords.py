@@ -161,19 +161,11 @@ class _Reader:
             least, above = None, least
         if below is True:
             most, below = None, most
-        if (least, most, above or None, below or None) != (None, None, None, None) or (
-            above is not None and above is not False
-        ):
+        above, below = (None if b is False else b for b in (above, below))
+        if any(bound is not None for bound in (least, most, above, below)):
             in_range = self._enforced(
                 "minimum",
-                lambda: Numbers(
-                    numbers.in_range(
-                        least,
-                        most,
-                        None if above is False else above,
-                        None if below is False else below,
-                    )
-                ),
+                lambda: Numbers(numbers.in_range(least, most, above, below)),
                 ALL_NUMBERS,
             )
             found = found & in_range
