@@ -189,6 +189,12 @@ def format_language(name: str) -> ByteDFA | None:
     return None if pattern is None else compile_pattern(pattern)
 
 
+def hostname_labels() -> ByteDFA:
+    """Host names of any length: `hostname` are those of `MAX_HOSTNAME` characters at most."""
+    label = r"[0-9A-Za-z](?:[0-9A-Za-z\-]{0,61}[0-9A-Za-z])?"
+    return compile_pattern(rf"{label}(?:\.{label})*")
+
+
 def _hostname() -> ByteDFA:
     """Labels of letters, digits and inner hyphens, with dots between (RFC 1123, 2.1).
 

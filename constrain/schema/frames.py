@@ -199,7 +199,7 @@ class Frames:
         """The lexicon's state in which the next lexeme begins; DEAD where none can come."""
         start = self._starts[number]
         if start is None:
-            start = self._starts[number] = self._make_start(self.frames[number])
+            start = self._starts[number] = self._make_start(self.frames[self.bare(number)])
         return start
 
     def step(self, number: int, winner: int) -> tuple[Result, ...]:
