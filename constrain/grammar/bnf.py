@@ -7,6 +7,8 @@ shared. The size of the result is linear in the grammar's: parts are never multi
 
 from __future__ import annotations
 
+from itertools import count
+
 from constrain.errors import GrammarLimitError
 from constrain.grammar.rules import Production
 
@@ -33,10 +35,17 @@ class ProductionWriter:
         )
 
     def declare(self, name: str) -> bool:
-        """Take a name for a nonterminal; whether it was free."""
+        """Take a name, of a nonterminal or so that none gets it; whether it was free."""
         is_new = name not in self._alternatives
         self._alternatives.setdefault(name, {})
         return is_new
+
+    def declare_like(self, shown: str, otherwise: str) -> str:
+        """Take `shown` for a name; if it is long or not free, `otherwise` with a number."""
+        if len(shown) <= MAX_SHOWN and self.declare(shown):
+            return shown
+        numbers = count(len(self._groups))
+        return next(name for i in numbers if self.declare(name := f"{otherwise}{i}"))
 
     def add(self, lhs: str, rhs: Sequence) -> None:
         """Add an alternative of a declared nonterminal.
@@ -112,10 +121,8 @@ class ProductionWriter:
         """Return the nonterminal of some alternatives; those of `then` go on after itself."""
         key = (tuple(alternatives), None if then is None else tuple(then))
         if key not in self._groups:
-            if len(shown) > MAX_SHOWN or shown in self._alternatives:
-                shown = f"{rule}#{len(self._groups)}"
+            shown = self.declare_like(shown, f"{rule}#")
             self._groups[key] = shown
-            self._alternatives[shown] = {}
             for alternative in alternatives:
                 self.add(shown, alternative)
             for alternative in then or ():

@@ -200,6 +200,23 @@ class Grammar:
         return syntax.from_lark(text, start=start, lexing=lexing, ties=ties, base_path=base_path)
 
     @classmethod
+    def from_ebnf(cls, text: str) -> Grammar:
+        """A grammar in GBNF, the grammar language of llama.cpp; `root` is a whole text.
+
+        Rules are over characters, with no lexer: `lexing` is "any", and nothing is ignored.
+
+        Args:
+            text: the grammar.
+
+        Raises:
+            GrammarError: the text is no grammar, or one that cannot be supported; the
+                message has line, column and a caret.
+        """
+        from constrain.grammar import syntax  # noqa: PLC0415 - it builds on this module
+
+        return syntax.from_ebnf(text)
+
+    @classmethod
     def from_regex(cls, pattern: str) -> Grammar:
         """The texts that a Python `re` pattern matches from end to end.
 
