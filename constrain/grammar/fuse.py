@@ -42,18 +42,19 @@ MAX_RANGES = MAX_STATES // STATES_PER_RANGE  # of a set of characters, in one te
 
 
 def write_rules(
-    rules: Mapping[str, Expression], start: str
+    rules: Mapping[str, Expression], start: str, budget: Budget
 ) -> tuple[tuple[Terminal, ...], tuple[Production, ...]]:
     """The terminals and productions of the texts of a rule.
 
     Args:
         rules: by name; every name in them is defined.
         start: the rule that derives a whole text.
+        budget: the steps that may be spent on putting parts together.
 
     Raises:
         GrammarLimitError: there are too many productions.
     """
-    writer = _Writer(rules)
+    writer = _Writer(rules, budget)
     writer.write(start)
     return tuple(writer.terminals.values()), writer.productions.productions
 
@@ -63,10 +64,11 @@ class Regular:
 
     Args:
         rules: by name.
+        budget: the steps that may be spent.
     """
 
-    def __init__(self, rules: Mapping[str, Expression]) -> None:
-        self._budget = Budget()
+    def __init__(self, rules: Mapping[str, Expression], budget: Budget) -> None:
+        self._budget = budget
         self._expanded: dict[str, Expression] = {}
         self._size: dict[str, int] = {}
         self._depth: dict[str, int] = {}
@@ -212,11 +214,11 @@ class _Lexeme:
 
 
 class _Writer:
-    def __init__(self, rules: Mapping[str, Expression]) -> None:
+    def __init__(self, rules: Mapping[str, Expression], budget: Budget) -> None:
         self.terminals: dict[str, Terminal] = {}  # by pattern
         self.productions = ProductionWriter()
         self._rules = rules
-        self._regular = Regular(rules)
+        self._regular = Regular(rules, budget)
         self._known: dict[Expression, _Lexeme | None] = {}
         self._waiting: list[str] = []
 

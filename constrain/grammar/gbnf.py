@@ -23,6 +23,7 @@ from constrain.errors import (
     GrammarSyntaxError,
     UndefinedSymbolError,
 )
+from constrain.grammar.determinism import Budget
 from constrain.grammar.expression import (
     Cat,
     Chars,
@@ -60,12 +61,13 @@ _CONTROL = {"n": "\n", "r": "\r", "t": "\t"}
 _OPERATORS: dict[str, tuple[int, int | None]] = {"*": (0, None), "+": (1, None), "?": (0, 1)}
 
 
-def from_ebnf(text: str, *, name: str = "grammar") -> Grammar:
+def from_ebnf(text: str, *, name: str = "grammar", budget: Budget | None = None) -> Grammar:
     """Return the grammar that a GBNF text defines; `root` derives a whole text.
 
     Args:
         text: at most 1 MiB of characters.
         name: for messages.
+        budget: the steps that may be spent on putting parts together; without one, the usual.
 
     Raises:
         GrammarSyntaxError: the text is not GBNF.
@@ -75,7 +77,7 @@ def from_ebnf(text: str, *, name: str = "grammar") -> Grammar:
     """
     reader = _Reader(text)
     try:
-        terminals, productions = write_rules(reader.rules(), START)
+        terminals, productions = write_rules(reader.rules(), START, budget or Budget())
     except RecursionError:
         raise GrammarLimitError("the rules are nested too deeply; split them") from None
     grammar = Grammar(terminals, productions, START, lexing="any", name=name)
@@ -230,9 +232,7 @@ class _Reader:
             item, is_new = _repeat(item, low, high)
             n_operators += is_new
             if n_operators > MAX_OPERATORS:
-                problem = (
-                    f"more than {MAX_OPERATORS} repetitions of one item; use brackets or names"
-                )
+                problem = f"more than {MAX_OPERATORS} repetitions of one item; name a part of it"
                 raise self.error(GrammarLimitError, problem, at)
             self._skip_behind_item()
         return item
