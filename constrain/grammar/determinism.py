@@ -1,7 +1,8 @@
 """How large the automaton of a regular expression is, before it is made, within a bound.
 
 A terminal must become a DFA. Whether parts of a grammar may be put together into one is so
-decided on the DFA's size: `(a|b)*a(a|b){20}` is short and has two million states. Positions
+decided on the DFA's size: `(a|b)*a(a|b){20}` is short and has two million states. What is
+counted are the sets of states that `automata.subset` will make of the same pattern. Positions
 are those of Glushkov's construction (V. Glushkov, The abstract theory of automata, Russian
 Mathematical Surveys 16, 1961), sets of them the DFA's states.
 """
@@ -149,6 +150,7 @@ class _Positions:
         for part in parts:
             self._link(whole.last, part.first)
             if whole.is_nullable:
+                self._counter.add(len(part.first))
                 whole.first |= part.first
             whole.last = part.last | whole.last if part.is_nullable else part.last
             whole.is_nullable &= part.is_nullable
@@ -163,16 +165,20 @@ class _Positions:
         return whole
 
     def _repetition(self, expression: Repeat) -> _Part:
-        copies = [self._part(expression.part) for _ in range(expression.low)]
+        """As `automata.nfa` writes it out: `x{1,3}` is x(x(x)?)?, and `x+` is xx*."""
+        whole = _Part(True)
+        last: set[int] = set()
+        high = expression.low if expression.high is None else expression.high
+        for n in range(1, high + 1):
+            whole = self._sequence([whole, self._part(expression.part)])
+            if n >= expression.low:
+                last |= whole.last
+                self._counter.add(len(whole.last))
         if expression.high is None:
-            last = copies.pop() if copies else self._part(expression.part)
-            self._link(last.last, last.first)
-            copies.append(_Part(last.is_nullable or expression.low == 0, last.first, last.last))
-            return self._sequence(copies)
-        for _ in range(expression.high - expression.low):
             part = self._part(expression.part)
-            copies.append(_Part(True, part.first, part.last))
-        return self._sequence(copies)
+            self._link(part.last, part.first)
+            return self._sequence([whole, _Part(True, part.first, part.last)])
+        return _Part(expression.low == 0 or whole.is_nullable, whole.first, last)
 
     def _link(self, ends: set[int], begins: set[int]) -> None:
         self._counter.add(len(ends) * len(begins))

@@ -137,6 +137,25 @@ def without_empty(expression: Expression) -> Expression | None:
     return alt(found) if found else None
 
 
+def loosened(expression: Expression) -> Expression:
+    """The same texts, with `x{n,m}` written as `x{n}(x?){m-n}`.
+
+    The NFA has more edges, and may have far fewer sets of states: how many of the optional
+    parts are left to read is known up to the least number that it can be.
+    """
+    if isinstance(expression, Cat):
+        return cat(loosened(part) for part in expression.parts)
+    if isinstance(expression, Alt):
+        return alt(loosened(part) for part in expression.parts)
+    if not isinstance(expression, Repeat):
+        return expression
+    part, low, high = loosened(expression.part), expression.low, expression.high
+    if high is None or high - low < 2:
+        return Repeat(part, low, high)
+    option = Repeat(Repeat(part, 0, 1), high - low, high - low)
+    return cat([Repeat(part, low, low), option]) if low else option
+
+
 def complement(ranges: Ranges) -> Ranges:
     """All other characters."""
     edges = [-1, *(end for pair in ranges for end in pair), LAST_CHARACTER + 1]

@@ -31,6 +31,7 @@ from constrain.grammar.expression import (
     cat,
     children,
     is_nullable,
+    loosened,
     names,
     pattern,
     show,
@@ -90,7 +91,11 @@ class Regular:
             return None
         expanded = self._replaced(expression)
         lexeme = without_empty(expanded)
-        return expanded if lexeme is None or self._budget.fits(lexeme) else None
+        if lexeme is None or self._budget.fits(lexeme):
+            return expanded
+        other = loosened(expanded)
+        lexeme = without_empty(other)
+        return other if other != expanded and lexeme and self._budget.fits(lexeme) else None
 
     def _try_rule(self, name: str, body: Expression) -> None:
         if any(used.name == name for used in names(body)):

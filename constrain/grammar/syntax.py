@@ -1,4 +1,4 @@
-"""The ways to write a grammar: Lark's language, GBNF, a built-in name, one regex, a list of texts."""
+"""The ways to write a grammar: Lark's language, GBNF, a name, one regex, a list of texts."""
 
 from __future__ import annotations
 

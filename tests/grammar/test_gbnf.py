@@ -158,6 +158,8 @@ def test_regular_rules_become_one_terminal_each() -> None:
         ('root ::= x "b"\nx ::= [ab]*', 1),
         ('root ::= "a"{0,60000}', 1),  # too long for one automaton
         ('root ::= [ab]* "a" [ab]{40}', 2),  # 2^41 states together
+        # 2^20 sets of states of `x{1,20}` written as x(x(…)?)?, and few of x(x?){19}.
+        ('root ::= ([ab]{1,20} "b")*', 1),
     ],
 )
 def test_how_many_terminals_there_are(rules: str, n_terminals: int) -> None:
@@ -486,6 +488,11 @@ LARGE: dict[str, str] = {
     "words": "root ::= " + " | ".join(f'"{i * 7919:x} x"' for i in range(8000)),
     "optional": "root ::= " + '"a"? [bc]? ' * 3000,
 }
+
+
+def test_a_long_chain_of_rules_is_refused_soon() -> None:
+    with within(40), pytest.raises(GrammarLimitError, match="items"):
+        byte_matcher(from_ebnf(LARGE["many rules"]))
 
 
 @pytest.mark.parametrize("name", LARGE)
