@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Literal, Self
@@ -237,6 +237,26 @@ class Grammar:
         from constrain.grammar import syntax  # noqa: PLC0415 - it builds on this module
 
         return syntax.from_choices(choices)
+
+    @staticmethod
+    def compose(outer: Grammar, parts: Mapping[str, Grammar]) -> Grammar:
+        """`outer` with whole texts of other grammars in the places of some symbols.
+
+        By `lexing="longest"` one lexer reads the whole: at a seam a lexeme is the longest that
+        any terminal of either grammar matches which could stand there. The last lexeme of a
+        part may so go on over what the outer grammar has behind it; see `grammar.compose`.
+
+        Args:
+            outer: the whole.
+            parts: by a terminal of `outer`, or a symbol that it uses and does not define.
+
+        Raises:
+            UndefinedSymbolError: a name is no such symbol.
+            GrammarError: a layout or guards, or the grammars differ in lexing or ties.
+        """
+        from constrain.grammar import syntax  # noqa: PLC0415 - it builds on this module
+
+        return syntax.compose(outer, parts)
 
     @property
     def terminal_names(self) -> frozenset[str]:
