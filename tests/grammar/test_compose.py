@@ -139,6 +139,15 @@ def test_what_cannot_be_composed_is_refused(
         Grammar.compose(OUTER, parts)
 
 
+def test_no_symbol_of_a_part_is_taken_for_another() -> None:
+    x = Production("s", ("X.A", "X"))
+    outer = Grammar((Terminal("X.A", "b"), Terminal("X", "x")), (x,), "s", lexing="any")
+    part = Grammar((Terminal("A", "a"),), (Production("s", ("A",)),), "s", lexing="any")
+    matcher = byte_matcher(Grammar.compose(outer, {"X": part}))
+    assert is_text(matcher, b"ba")
+    assert not is_text(matcher, b"bb")
+
+
 def test_a_rule_is_no_place() -> None:
     outer = Grammar.from_lark('start: inner\ninner: "a"')
     with pytest.raises(UndefinedSymbolError, match="'inner' is a rule"):
