@@ -188,7 +188,9 @@ class Frames:
         """The lexicon's state in which the next lexeme begins; DEAD where none can come."""
         start = self._starts[number]
         if start is None:
-            start = self._starts[number] = self._make_start(self.frames[number])
+            bare = self.bare(number)
+            start = self._make_start(self.frames[number]) if bare == number else self.start(bare)
+            self._starts[number] = start
         return start
 
     def step(self, number: int, winner: int) -> tuple[Result, ...]:
