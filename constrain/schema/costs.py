@@ -17,10 +17,12 @@ from itertools import combinations
 
 from constrain.automata.dfa import ByteDFA, intersect, subtract
 from constrain.automata.words import count_words, iterate_words
-from constrain.errors import SchemaError
+from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import algebra, strings
+from constrain.schema.counting import fewest_within
 from constrain.schema.numbers import plain_words
 from constrain.schema.languages import (
+    ALL_STRINGS,
     NOTHING,
     Arrays,
     Class,
@@ -127,10 +129,13 @@ class Costs:
         values = self.space.values(expr)
         if any(not self._is_nothing(o) for o in values.objects) or values.arrays:
             raise refused(array, "of arrays or objects")
-        texts = None if values.strings.content is None else values.strings.whole()
-        if texts is None and not values.strings.is_empty():
+        try:
+            texts = None if values.strings == ALL_STRINGS else values.strings.whole()
+        except GrammarLimitError:
+            raise refused(array, "of strings that are so long") from None
+        if texts is None:
             return None
-        n_texts = 0 if texts is None else count_words(texts, MANY)
+        n_texts = count_words(texts, MANY)
         plain = plain_words(values.numbers.whole())
         n = values.null + len(values.booleans) + n_texts + count_words(plain, MANY)
         return None if n >= MANY else n
@@ -265,8 +270,11 @@ def string_cost(texts: Strings) -> int:
     """Bytes of the shortest string, quotes included."""
     if texts.content is None:
         return IMPOSSIBLE if texts.is_empty() else 2 + texts.least
-    shortest = strings.spell(texts.whole(), any_escape=False).shortest()
-    return IMPOSSIBLE if shortest is None else 2 + len(shortest)
+    if texts.least == 0 and texts.most is None:
+        shortest = strings.spell(texts.content, any_escape=False).shortest()
+        return IMPOSSIBLE if shortest is None else 2 + len(shortest)
+    fewest = fewest_within(texts.content, texts.least, texts.most)
+    return IMPOSSIBLE if fewest is None else 2 + fewest
 
 
 @lru_cache(maxsize=4096)

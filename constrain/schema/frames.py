@@ -25,7 +25,9 @@ from constrain.schema.costs import (
     members_cost,
     spelled,
 )
-from constrain.schema import numbers
+from constrain.automata.dfa import START
+from constrain.schema import numbers, strings
+from constrain.schema.counting import SMALL, Characters, characters
 from constrain.schema.languages import (
     ALL_STRINGS,
     NOTHING,
@@ -41,6 +43,7 @@ from constrain.schema.lexicon import (
     BLOCK,
     CLOSE,
     COMMA,
+    FIRST_BLOCK,
     FIRST_CLASS,
     OBJECT,
     QUOTE,
@@ -83,8 +86,16 @@ class Awaited(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A string of which a block was read: how many characters must and may come."""
+    """A string of which a block was read.
 
+    text:  the spellings of the whole string; None: any
+    state: of these, where it stands
+    least: characters that must come
+    room:  characters that may come; None: any number
+    """
+
+    text: Characters | None
+    state: int
     least: int
     room: int | None
 
@@ -237,7 +248,7 @@ class Frames:
             awaited = self._awaited(frame.expr, frame.behind.depth, 2)
             return self._value_start(awaited, frame.behind.seen)
         if isinstance(frame, Block):
-            return self._block(frame.least, frame.room)
+            return self._block(frame)
         if isinstance(frame, InArray):
             return self._array_start(frame)
         if isinstance(frame, InObject):
@@ -291,19 +302,39 @@ class Frames:
         return lexicon.behind(self._before(frame), row)
 
     def _string_start(self, texts: Strings) -> int:
-        if texts.content is not None:
-            return self.lexicon.string(texts.whole(), VALUE, any_escape=self._style.any_escape)
         if texts == ALL_STRINGS:
             return self.lexicon.string(None, VALUE, any_escape=True)
-        return self._block(texts.least, texts.most)
+        block = self._string_block(texts)
+        if block is None:
+            return self.lexicon.string(texts.whole(), VALUE, any_escape=self._style.any_escape)
+        return self._block(block)
 
-    def _block(self, least: int, room: int | None) -> int:
+    def _string_block(self, texts: Strings) -> Block | None:
+        """A string whose characters are counted, at its beginning; None: it is one lexeme."""
+        if texts.content is None:
+            return Block(None, 0, texts.least, texts.most)
+        plain = texts.plain()
+        longest = max(plain.least, plain.most or 0)
+        if longest * plain.content_size() <= SMALL or self._style.any_escape:
+            return None
+        text = characters(strings.spell(plain.content or strings.ANY, any_escape=False))
+        return Block(text, START, plain.least, plain.most)
+
+    def _block(self, block: Block) -> int:
         """The state inside a string whose characters are counted."""
-        if room is None and least <= BLOCK_LENGTH:
-            return self.lexicon.counted(least, None, None)
-        if room is not None and room <= BLOCK_LENGTH:
-            return self.lexicon.counted(least, room, None)
-        return self.lexicon.counted(min(least, BLOCK_LENGTH + 1), None, BLOCK_LENGTH)
+        text, state, least, room = block
+        length = self._block_length(text)
+        is_last = least <= length if room is None else room <= length
+        if text is None:
+            if is_last:
+                return self.lexicon.counted(least, room, None)
+            return self.lexicon.counted(min(least, length + 1), None, length)
+        return self.lexicon.counted_text(text, state, least, room, None if is_last else length)
+
+    def _block_length(self, text: Characters | None) -> int:
+        if text is None:
+            return BLOCK_LENGTH
+        return max(4, min(BLOCK_LENGTH, SMALL // text.spelling.n_states))
 
     def _array_start(self, frame: InArray) -> int:
         lexicon, style = self.lexicon, self._style
@@ -380,8 +411,8 @@ class Frames:
         elif isinstance(frame, Block):
             if winner == VALUE:
                 yield ()
-            elif winner == BLOCK:
-                yield (self._behind_block(frame.least, frame.room),)
+            else:
+                yield (self._behind_block(frame, winner),)
         elif isinstance(frame, InArray):
             yield from self._array_results(frame, winner)
         elif isinstance(frame, Item):
@@ -397,8 +428,10 @@ class Frames:
             yield ()
             return
         values = self._space.values(frame.expr)
-        if winner == BLOCK:
-            yield (self._behind_block(values.strings.least, values.strings.most),)
+        if winner == BLOCK or winner >= FIRST_BLOCK:
+            block = self._string_block(values.strings)
+            assert block is not None
+            yield (self._behind_block(block, winner),)
         elif winner == ARRAY:
             for array in self._costs.arrays(frame.expr):
                 yield from self._open_array(array, frame.depth)
@@ -411,9 +444,16 @@ class Frames:
                     opened = InObject(plain, names, plain.required, 0, 0, True, frame.depth, keys)
                     yield (self.number(opened),)
 
-    def _behind_block(self, least: int, room: int | None) -> int:
-        left = None if room is None else room - BLOCK_LENGTH
-        return self.number(Block(max(0, least - BLOCK_LENGTH), left))
+    def _behind_block(self, block: Block, winner: int) -> int:
+        length = self._block_length(block.text)
+        return self.number(
+            Block(
+                block.text,
+                0 if winner == BLOCK else winner - FIRST_BLOCK,
+                max(0, block.least - length),
+                None if block.room is None else block.room - length,
+            )
+        )
 
     def _open_array(self, array: Arrays, depth: int) -> Iterator[Result]:
         first = InArray(array, 0, 0, depth, FIRST, frozenset() if array.unique else None)
