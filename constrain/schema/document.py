@@ -89,7 +89,9 @@ class Documents:
         elif isinstance(schema, dict):
             self.root = self._nodes[id(schema)]
         else:
-            raise SchemaError(f"a schema is an object or a boolean, not {schema!r:.60}", pointer="#")
+            raise SchemaError(
+                f"a schema is an object or a boolean, not {schema!r:.60}", pointer="#"
+            )
 
     def child(self, node: Node, *steps: str | int) -> Node:
         """The subschema at some steps below a node."""

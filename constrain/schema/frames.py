@@ -439,7 +439,9 @@ class Frames:
             for shape in values.objects:
                 if self._is_possible(shape):
                     plain = self._costs.plain(shape)
-                    names = frozenset(n for n, e in plain.names.items() if not self._costs.is_empty(e))
+                    names = frozenset(
+                        n for n, e in plain.names.items() if not self._costs.is_empty(e)
+                    )
                     keys: frozenset[bytes] | None = frozenset() if plain.is_distinct else None
                     opened = InObject(plain, names, plain.required, 0, 0, True, frame.depth, keys)
                     yield (self.number(opened),)
@@ -539,7 +541,13 @@ class Frames:
 
     def _members_cost(self, frame: InObject) -> int:
         return members_cost(
-            frame.shape, frame.left, frame.missing, frame.count, frame.met, self._costs
+            frame.shape,
+            frame.left,
+            frame.missing,
+            frame.count,
+            frame.met,
+            self._costs,
+            frame.keys or frozenset(),
         )
 
     def _may_close_object(self, frame: InObject) -> bool:
@@ -611,7 +619,6 @@ def _subsets(numbers: list[int]) -> Iterator[list[int]]:
         yield [number for i, number in enumerate(numbers) if bits >> i & 1]
 
 
-
 def without(values: Values, seen: frozenset[bytes]) -> Values:
     """The values but for scalars that were seen; strings are left as they are."""
     if not seen:
@@ -626,4 +633,3 @@ def without(values: Values, seen: frozenset[bytes]) -> Values:
         booleans=frozenset(b for b in values.booleans if json.dumps(b).encode() not in seen),
         numbers=spelling,
     )
-

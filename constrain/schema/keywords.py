@@ -145,7 +145,9 @@ class _Reader:
 
     def _is_text(self, value: Any) -> bool:
         if not isinstance(value, str):
-            raise self._node.error(f"`type` is a name or a list of names, not {value!r:.60}", "type")
+            raise self._node.error(
+                f"`type` is a name or a list of names, not {value!r:.60}", "type"
+            )
         return True
 
     def _numbers(self, types: frozenset[str]) -> Numbers:

@@ -189,7 +189,9 @@ class Space:
                 found = self._of_part(part)
                 if not meant:
                     found = algebra.complement(found, self)
-                values = algebra.conjunction(values, found, self) if values is not ALL_VALUES else found
+                values = (
+                    algebra.conjunction(values, found, self) if values is not ALL_VALUES else found
+                )
             self._values[expr] = values
         return values
 
