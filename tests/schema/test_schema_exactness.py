@@ -481,7 +481,7 @@ def test_a_mask_of_a_real_vocabulary_is_what_accept_token_says(
             matcher.fill_bitmask(row)
             allowed = bitmask.unpack(row, vocabulary.size)
             some = trial.random.sample(range(vocabulary.size), 20)
-            near = [i for i in trial.random.choices(starting(vocabulary, byte), k=40)]
+            near = trial.random.choices(starting(vocabulary, byte), k=40)
             for token_id in (*some, *near, *bitmask.token_ids(row)[:10].tolist()):
                 accepted = matcher.fork().accept_token(token_id)
                 told_of = f"{vocabulary.tokens[token_id]!r}: accept_token {accepted}"
