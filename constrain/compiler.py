@@ -84,7 +84,9 @@ class MaskStore:
     number of terminals, and over bytes.
     """
 
-    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, engine: Engine) -> None:
+    def __init__(
+        self, grammar: Grammar | SchemaGrammar, vocabulary: Vocabulary, engine: Engine
+    ) -> None:
         self.grammar = grammar
         self.vocabulary = vocabulary
         self.words = engine.words

@@ -21,8 +21,10 @@ from constrain.decode.completion import Completer
 from constrain.decode.explain import Explanation, explain_state
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.masker import Masker
+from constrain.decode.pushdown import NoCeilings
 from constrain.errors import BudgetError, DeadEndError, MatcherError
 from constrain.grammar.rules import Grammar
+from constrain.schema.grammar import SchemaGrammar
 from constrain.vocabulary import Vocabulary
 
 NEVER = np.iinfo(np.int32).max
@@ -41,12 +43,12 @@ class Engine:
 
     def __init__(
         self,
-        grammar: Grammar,
+        grammar: Grammar | SchemaGrammar,
         vocabulary: Vocabulary,
         machine: Machine,
         masker: Masker,
         completer: Completer,
-        ceilings: Ceilings,
+        ceilings: Ceilings | NoCeilings,
         lock: RLock | None = None,
     ) -> None:
         self.grammar = grammar

@@ -20,7 +20,6 @@ from constrain.automata.words import count_words, iterate_words
 from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import algebra, strings
 from constrain.schema.counting import fewest_within
-from constrain.schema.numbers import plain_words
 from constrain.schema.languages import (
     ALL_STRINGS,
     NOTHING,
@@ -35,6 +34,7 @@ from constrain.schema.languages import (
     encode,
     least_of,
 )
+from constrain.schema.numbers import plain_words
 from constrain.schema.space import Space
 
 IMPOSSIBLE = 1 << 40

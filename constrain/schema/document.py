@@ -29,12 +29,31 @@ DRAFTS = {
 REFUSED_DRAFTS = ("draft-01", "draft-02", "draft-03")
 
 SUBSCHEMA = frozenset(
-    "additionalItems additionalProperties contains else if items not propertyNames then "
-    "unevaluatedItems unevaluatedProperties contentSchema".split()
+    (
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    )
 )
-SUBSCHEMA_LISTS = frozenset(["allOf", "anyOf", "oneOf", "prefixItems", "items"])
+SUBSCHEMA_LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
 SUBSCHEMA_MAPS = frozenset(
-    "$defs definitions dependencies dependentSchemas patternProperties properties".split()
+    (
+        "$defs",
+        "definitions",
+        "dependencies",
+        "dependentSchemas",
+        "patternProperties",
+        "properties",
+    )
 )
 
 
