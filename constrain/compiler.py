@@ -53,6 +53,7 @@ from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
 from constrain.pools import pool_of
 from constrain.schema.grammar import SchemaGrammar
+from constrain.schema.tags import TagGrammar
 from constrain.vocabulary import Vocabulary
 
 WARM_DEPTH = 6
@@ -175,7 +176,7 @@ def compile(
         GrammarError: the grammar cannot be used; the subclass says why.
         StoreError: a file in `cache_dir` is damaged or not what its name says.
     """
-    if isinstance(grammar, SchemaGrammar):
+    if isinstance(grammar, SchemaGrammar | TagGrammar):
         return _schema_store(grammar, vocabulary)
     if cache_dir is None:
         store = MaskStore(grammar, vocabulary, _build_engine(grammar, vocabulary, None))
@@ -193,8 +194,9 @@ def compile(
 
 
 @lru_cache(maxsize=MAX_SCHEMAS)
-def _schema_store(grammar: SchemaGrammar, vocabulary: Vocabulary) -> MaskStore:
-    return MaskStore(grammar, vocabulary, pool_of(vocabulary).engine(grammar))
+def _schema_store(grammar: SchemaGrammar | TagGrammar, vocabulary: Vocabulary) -> MaskStore:
+    extra = grammar.extra_bytes if isinstance(grammar, TagGrammar) else b""
+    return MaskStore(grammar, vocabulary, pool_of(vocabulary, extra).engine(grammar))
 
 
 def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:

@@ -129,6 +129,10 @@ class SchemaError(GrammarError):
         super().__init__(f"{pointer}: {problem}")
 
 
+class TagError(GrammarError):
+    """Tags that do not say where free text ends and their contents begin."""
+
+
 class StoreError(ConstrainError):
     """A mask store on disk cannot be used."""
 

@@ -13,18 +13,18 @@ from constrain.automata.lexer import DEAD
 from constrain.decode.completion import IMPOSSIBLE
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
-from constrain.schema.frames import Frames
 from constrain.schema.lexicon import Lexicon
+from constrain.schema.tagframes import AnyFrames
 from constrain.vocabulary import Vocabulary
 
-JSON_BYTES = (*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5))
+JSON_BYTES = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5)))
 """All bytes of JSON texts but the control character DEL, which no text needs."""
 
 
 class PushdownParser(Parser):
     """All operations on stacks of one schema's frames; see `Parser`."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: AnyFrames) -> None:
         self._frames = frames
         self._begin()
         self.initial = self.push(frames.first, self.push(frames.end, self.bottom))
@@ -77,13 +77,13 @@ class PushdownParser(Parser):
         """Some stack is a whole text."""
         if stacks is self.underflow:
             raise StackUnderflow
-        return any(frame == self._frames.end for frame, _ in stacks.edges)
+        return any(self._frames.accepts(frame) for frame, _ in stacks.edges)
 
 
 class PushdownCosts:
     """Least bytes that complete stacks of frames: a bound for `Completer`."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: AnyFrames) -> None:
         self._frames = frames
         self._ends: dict[int, dict[tuple[int, ...], int]] = {}
 
@@ -135,12 +135,14 @@ class PushdownCosts:
 class AllViable:
     """What `Adjacency` proves of a grammar, here true by construction: what is alive is viable.
 
-    Where the vocabulary lacks bytes that JSON may need, nothing is sure, and is searched for.
+    Where the vocabulary lacks bytes that texts may need, nothing is sure, and is searched for.
     """
 
-    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, lexicon: Lexicon, vocabulary: Vocabulary, needed: bytes = JSON_BYTES
+    ) -> None:
         self._lexicon = lexicon
-        self._spells_all = bool(vocabulary.single_bytes[list(JSON_BYTES)].all())
+        self._spells_all = bool(vocabulary.single_bytes[list(needed)].all())
         self._unsure = np.zeros(0, np.bool_)
 
     def sure(self) -> NDArray[np.bool_]:

@@ -157,6 +157,10 @@ class Frames:
             results = self._steps[key] = tuple(found)
         return results
 
+    def accepts(self, number: int) -> bool:
+        """Whether the text may end where this frame is the topmost one."""
+        return number == self.end
+
     def cost(self, number: int) -> int:
         """At least so many bytes take the frame away."""
         frame = self.frames[number]
