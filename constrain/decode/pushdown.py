@@ -22,10 +22,10 @@ JSON_BYTES = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0
 
 
 class PushdownParser(Parser):
-    """All operations on stacks of one schema's frames; see `Parser`."""
+    """All operations on stacks of one automaton's frames; see `Parser`."""
 
     def __init__(self, frames: AnyFrames) -> None:
-        self._frames = frames
+        self.frames = frames
         self._begin()
         self.initial = self.push(frames.first, self.push(frames.end, self.bottom))
 
@@ -34,7 +34,7 @@ class PushdownParser(Parser):
         if stacks.acceptable is None:
             if stacks is self.underflow:
                 raise StackUnderflow
-            starts = {self._frames.start(frame) for frame, _ in stacks.edges}
+            starts = {self.frames.start(frame) for frame, _ in stacks.edges}
             stacks.acceptable = frozenset(starts - {DEAD} or {DEAD})
         return stacks.acceptable
 
@@ -47,8 +47,8 @@ class PushdownParser(Parser):
             edges: dict[Edge, None] = {}
             whole = self.nothing
             for frame, below in stacks.edges:
-                for winner in self._of_frame(frame, terminals):
-                    for frames in self._frames.step(frame, winner):
+                for winner in self.of_frame(frame, terminals):
+                    for frames in self.frames.step(frame, winner):
                         if not frames:
                             whole = self.union(whole, below)
                             continue
@@ -59,13 +59,13 @@ class PushdownParser(Parser):
             result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
         return result
 
-    def _of_frame(self, frame: int, winners: tuple[int, ...]) -> list[int]:
+    def of_frame(self, frame: int, winners: tuple[int, ...]) -> list[int]:
         """The winners that a frame may take for its own."""
-        parts = self._frames.lexicon.parts
+        parts = self.frames.lexicon.parts
         found = []
         for winner in winners:
             start, own = parts.get(winner, (None, winner))
-            if start is None or start == self._frames.start(frame):
+            if start is None or start == self.frames.start(frame):
                 found.append(own)
         return found
 
@@ -77,7 +77,7 @@ class PushdownParser(Parser):
         """Some stack is a whole text."""
         if stacks is self.underflow:
             raise StackUnderflow
-        return any(self._frames.accepts(frame) for frame, _ in stacks.edges)
+        return any(self.frames.accepts(frame) for frame, _ in stacks.edges)
 
 
 class PushdownCosts:

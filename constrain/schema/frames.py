@@ -23,7 +23,15 @@ from constrain.schema.costs import (
     members_cost,
     spelled,
 )
-from constrain.schema.languages import ALL_STRINGS, NOTHING, Arrays, Expr, Objects, Strings
+from constrain.schema.languages import (
+    ALL_STRINGS,
+    NOTHING,
+    Arrays,
+    Expr,
+    Objects,
+    Strings,
+    Values,
+)
 from constrain.schema.lexicon import (
     ARRAY,
     BLOCK,
@@ -156,6 +164,10 @@ class Frames:
             found = dict.fromkeys(self._results(self.frames[number], winner))
             results = self._steps[key] = tuple(found)
         return results
+
+    def values(self, frame: Awaited) -> Values:
+        """What the value may be."""
+        return self._space.values(frame.expr)
 
     def accepts(self, number: int) -> bool:
         """Whether the text may end where this frame is the topmost one."""
