@@ -99,7 +99,7 @@ def explain_state(
     return Explanation(
         text=text,
         is_accepting=accepting,
-        terminals=words.opened(threads),
+        terminals=words.opened(threads, text),
         complete=words.complete(threads, text[-1:]),
         after=words.following(threads),
         rules=words.progress(threads),

@@ -20,8 +20,8 @@ from constrain.schema.frames import Frames
 class Words(Protocol):
     """What can be told about threads; names are sorted, each once."""
 
-    def opened(self, threads: Threads) -> tuple[str, ...]:
-        """What the open lexemes may become with another byte."""
+    def opened(self, threads: Threads, text: bytes = b"") -> tuple[str, ...]:
+        """What the open lexemes may become with another byte; `text` was read, if it is known."""
 
     def complete(self, threads: Threads, last: bytes = b"") -> tuple[str, ...]:
         """What the open lexemes are if they end here; `last` is the byte before."""
@@ -49,7 +49,7 @@ class ItemWords:
     def __init__(self, machine: Machine) -> None:
         self._machine = machine
 
-    def opened(self, threads: Threads) -> tuple[str, ...]:
+    def opened(self, threads: Threads, text: bytes = b"") -> tuple[str, ...]:
         """See `Words`."""
         table = self._machine.lexer.table
         states = {s for _, state in threads for s in self._machine.lexer.members[state][0]}
@@ -97,23 +97,23 @@ class FrameWords:
         self._frames = parser.frames
         self._lexicon = parser.frames.lexicon
 
-    def opened(self, threads: Threads) -> tuple[str, ...]:
+    def opened(self, threads: Threads, text: bytes = b"") -> tuple[str, ...]:
         """See `Words`."""
         found: set[str] = set()
         for stacks, state in threads:
             start = self._machine.begin(stacks, ())[1]
-            types = describe.types_at(self._lexicon, start, state)
+            value = describe.open_value(self._lexicon, start, state, text)
             targets = {int(t) for t in self._lexicon.next[state]} - {DEAD}
             winners = {w for target in targets for w in self._lexicon.labels(target)}
-            found.update(self._names(stacks, winners, types))
+            found.update(self._names(stacks, winners, value))
         return tuple(sorted(found))
 
     def complete(self, threads: Threads, last: bytes = b"") -> tuple[str, ...]:
         """See `Words`."""
-        types = describe.type_of_end(last)
+        value = describe.whole_value(last)
         found: set[str] = set()
         for stacks, state in threads:
-            found.update(self._names(stacks, self._lexicon.winners[state], types))
+            found.update(self._names(stacks, self._lexicon.winners[state], value))
         return tuple(sorted(found))
 
     def following(self, threads: Threads) -> tuple[str, ...]:
@@ -133,11 +133,11 @@ class FrameWords:
         return describe.pointer_of(text.decode("utf-8", "replace"))
 
     def _names(
-        self, stacks: Stacks, winners: Iterable[int], types: frozenset[str]
+        self, stacks: Stacks, winners: Iterable[int], value: describe.Value
     ) -> Iterator[str]:
         for frame, _ in stacks.edges:
             own = self._parser.of_frame(frame, tuple(winners))
-            yield from describe.lexeme_names(self._frames, frame, own, types)
+            yield from describe.lexeme_names(self._frames, frame, own, value)
 
 
 def _states(threads: Threads) -> Iterator[int]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from constrain.automata.lexer import DEAD, FINAL
 from constrain.automata.words import count_words, iterate_words
@@ -38,7 +39,25 @@ ALL_TYPES = frozenset(FIRST_BYTES)
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*"?|[\[\]{},:]|[^\s\[\]{},:"]+', re.DOTALL)
 
 
-def types_at(lexicon: Lexicon, start: int, state: int) -> frozenset[str]:
+class Value(NamedTuple):
+    """What is known of a value that may be open.
+
+    types: that it may be of
+    start: the state in which it began, and the one where it is; None where it is whole
+    text:  what was read before, if that is known
+    """
+
+    types: frozenset[str]
+    start: tuple[int, int] | None = None
+    text: bytes = b""
+
+
+def open_value(lexicon: Lexicon, start: int, state: int, text: bytes = b"") -> Value:
+    """A value that began in `start` and is in `state` behind a text."""
+    return Value(_types_at(lexicon, start, state), (start, state), text)
+
+
+def _types_at(lexicon: Lexicon, start: int, state: int) -> frozenset[str]:
     """The types of a value that is open in `state` and began in `start`; all where none did."""
     before = _behind_space(lexicon, start)
     if state in before:
@@ -50,14 +69,15 @@ def types_at(lexicon: Lexicon, start: int, state: int) -> frozenset[str]:
     return frozenset(found)
 
 
-def type_of_end(last: bytes) -> frozenset[str]:
-    """The types of a value that ends with a byte; all where it is not known."""
+def whole_value(last: bytes) -> Value:
+    """A value that ends with a byte; empty where the byte is not known."""
     if not last:
-        return ALL_TYPES
-    for types, ends in ((("string",), b'"'), (("number",), b"0123456789")):
-        if last in ends:
-            return frozenset(types)
-    return frozenset(("null", "boolean", "array", "object"))
+        return Value(ALL_TYPES)
+    if last == b'"':
+        return Value(frozenset(["string"]))
+    if last.isdigit():
+        return Value(frozenset(["number"]))
+    return Value(ALL_TYPES - {"string", "number"})
 
 
 def _behind_space(lexicon: Lexicon, start: int) -> list[int]:
@@ -82,7 +102,7 @@ def _levels(lexicon: Lexicon, start: int) -> Iterator[list[int]]:
 
 
 def lexeme_names(
-    frames: AnyFrames, number: int, winners: Iterable[int], types: frozenset[str]
+    frames: AnyFrames, number: int, winners: Iterable[int], value: Value
 ) -> Iterator[str]:
     """What lexemes are called on a frame.
 
@@ -90,26 +110,26 @@ def lexeme_names(
         frames: of the automaton.
         number: of the frame.
         winners: what the lexeme may be; those that the frame has no use for are left out.
-        types: that a value may be of.
+        value: what is known of it, should it be one.
     """
     frame = frames.frames[number]
     if isinstance(frame, Inside):
         assert isinstance(frames, TagFrames)
-        yield from lexeme_names(frames.schemas[frame.schema], frame.number, winners, types)
+        yield from lexeme_names(frames.schemas[frame.schema], frame.number, winners, value)
         return
     for winner in winners:
         if frames.step(number, winner):
-            yield from _names(frames, number, winner, types)
+            yield from _names(frames, number, winner, value)
 
 
-def _names(frames: AnyFrames, number: int, winner: int, types: frozenset[str]) -> Iterator[str]:
+def _names(frames: AnyFrames, number: int, winner: int, value: Value) -> Iterator[str]:
     frame = frames.frames[number]
     if isinstance(frame, Awaited):
         assert isinstance(frames, Frames)
         if winner in (ARRAY, OBJECT):
             yield "array" if winner == ARRAY else "object"
         else:
-            yield from _scalars(frames, number, types)
+            yield from _scalars(frames, number, value)
     elif isinstance(frame, Block):
         yield "string"
     elif isinstance(frame, InArray):
@@ -127,22 +147,39 @@ def _names(frames: AnyFrames, number: int, winner: int, types: frozenset[str]) -
         yield "white space"
 
 
-def _scalars(frames: Frames, number: int, types: frozenset[str]) -> Iterator[str]:
+def _scalars(frames: Frames, number: int, value: Value) -> Iterator[str]:
     """The types of a scalar that a value may be; its values where they are few."""
     frame = frames.frames[number]
     assert isinstance(frame, Awaited)
     lexicon, values = frames.lexicon, frames.values(frame)
     own = {name for name, _ in _entries(lexicon, _behind_space(lexicon, frames.start(number)))}
-    own &= types - {"array", "object"}
+    own &= value.types - {"array", "object"}
     if "boolean" in own and len(values.booleans) == 1:
         own.remove("boolean")
         yield json.dumps(next(iter(values.booleans)))
-    if "string" in own and types == ALL_TYPES and values.strings.content is not None:
+    if "string" in own and value.start is not None and values.strings.content is not None:
         texts = values.strings.whole()
         if count_words(texts, MAX_LISTED + 1) <= MAX_LISTED:
             own.remove("string")
-            yield from (_quoted(text.decode()) for text in iterate_words(texts, MAX_LISTED))
+            spelled = (_quoted(text.decode()) for text in iterate_words(texts, MAX_LISTED))
+            yield from (text for text in spelled if _passes(lexicon, value, text))
     yield from own
+
+
+def _passes(lexicon: Lexicon, value: Value, spelling: str) -> bool:
+    """Whether a value that is open may be written so."""
+    assert value.start is not None
+    start, state = value.start
+    before = _behind_space(lexicon, start)
+    if state in before:
+        return True
+    spelled = spelling.encode()
+    for here in before:
+        for length, byte in enumerate(spelled, 1):
+            here = int(lexicon.next[here, byte])  # noqa: PLW2901
+            if here == state and (not value.text or value.text.endswith(spelled[:length])):
+                return True
+    return False
 
 
 def _key(lexicon: Lexicon, frame: InObject, winner: int) -> str:

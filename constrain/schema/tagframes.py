@@ -95,9 +95,7 @@ class TagFrames:
         self.lexicon = lexicon
         grammars = {i.content: None for i in rules.islands if isinstance(i.content, SchemaGrammar)}
         self._places = {grammar: place for place, grammar in enumerate(grammars)}
-        self.schemas = [
-            Frames(g.costs, g.costs.space.root, g.style, lexicon) for g in self._places
-        ]
+        self.schemas = [Frames(g.costs, g.costs.space.root, g.style, lexicon) for g in self._places]
         self._by_begin: dict[str, list[Island]] = {}
         for island in rules.islands:
             self._by_begin.setdefault(island.begin, []).append(island)
@@ -265,5 +263,3 @@ def bytes_of(rules: Rules) -> bytes:
             alive = (language.next != DEAD).any(axis=0)
             used.update(byte for byte in range(256) if alive[language.byte_class[byte]])
     return bytes(sorted(used))
-
-

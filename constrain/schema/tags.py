@@ -112,7 +112,9 @@ def _check_marks(tag: Tag, place: int) -> None:
 def _check_triggers(triggers: list[str], begins: list[str], *, given: bool) -> None:
     """Refuse triggers that do not say by themselves where free text ends."""
     for trigger in triggers:
-        if not isinstance(trigger, str) or not any(b.startswith(trigger) for b in begins if trigger):
+        if not isinstance(trigger, str) or not any(
+            b.startswith(trigger) for b in begins if trigger
+        ):
             raise TagError(f"the trigger {trigger!r:.60} is the beginning of no tag's `begin`")
     for one in triggers:
         for other in triggers:

@@ -130,6 +130,8 @@ def test_a_token_that_dies_is_told_with_what_was_expected() -> None:
         ({"type": "string", "minLength": 200}, b'"' + b"a" * 100, "string"),
         ({"type": "string", "maxLength": 1}, b'"a', "string"),
         ({"const": "a"}, b"", '"a"'),
+        ({"enum": ["ab", "ac", "b"]}, b' "a', '"ab" or "ac"'),
+        ({"enum": [f"{i}" for i in range(9)]}, b' "', "string"),
         ({"enum": [True, 1.5]}, b"", "number or true"),
         (True, b"", "array, boolean, null, number, object or string"),
         (True, b"1 ", "white space or the end of the text"),
@@ -143,7 +145,9 @@ def test_what_was_expected_is_said(schema: Any, text: bytes, expected: str) -> N
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text('a"\\/~[{,: é', max_size=4),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text('a/~"\\{', max_size=2), inner),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.text('a/~"\\{', max_size=2), inner)
+    ),
 )
 
 

@@ -1,4 +1,4 @@
-"""Free text with tags: against a reader that splits texts by hand and reads JSON by `json.loads`."""
+"""Free text with tags, against a reader that splits texts by hand and uses `json.loads` inside."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ class Spec:
         self.triggers = triggers or tuple(begin for begin, _, _ in tags)
         self.grammar = Grammar.tags(
             [
-                Tag(begin, Grammar.from_regex(content) if isinstance(content, str) else content, end)
+                Tag(
+                    begin, Grammar.from_regex(content) if isinstance(content, str) else content, end
+                )
                 for begin, content, end in tags
             ],
             triggers=triggers,
@@ -78,10 +80,10 @@ class Spec:
                     continue
                 behind = start + len(begin)
                 for stop in range(behind, len(text) + 1 - len(end)):
-                    if text.startswith(end, stop) and _fits(text[behind:stop], content):
-                        # Only the rest is read again, and it is shorter.
-                        if self._reads(text[stop + len(end) :], n_tags + 1):
-                            return True
+                    rest = text[stop + len(end) :]
+                    is_tag = text.startswith(end, stop) and _fits(text[behind:stop], content)
+                    if is_tag and self._reads(rest, n_tags + 1):
+                        return True
         return False
 
     def _is_free(self, text: str) -> bool:
@@ -291,8 +293,10 @@ def test_schemas_in_one_grammar_do_not_mix() -> None:
         (b'<1>{"a": 1}<<3>', False),
     ]:
         matcher = matcher_of(spec)
-        assert (matcher.accept_bytes(text) and matcher.is_accepting()) == expected == spec.accepts(
-            text
+        assert (
+            (matcher.accept_bytes(text) and matcher.is_accepting())
+            == expected
+            == spec.accepts(text)
         ), text
 
 
