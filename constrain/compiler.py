@@ -53,7 +53,7 @@ from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
 from constrain.pools import pool_of
 from constrain.schema.grammar import SchemaGrammar
-from constrain.schema.tags import TagGrammar
+from constrain.schema.tags import AnyGrammar, TagGrammar
 from constrain.vocabulary import Vocabulary
 
 WARM_DEPTH = 6
@@ -85,7 +85,7 @@ class MaskStore:
     number of terminals, and over bytes.
     """
 
-    def __init__(self, grammar: Grammar, vocabulary: Vocabulary, engine: Engine) -> None:
+    def __init__(self, grammar: AnyGrammar, vocabulary: Vocabulary, engine: Engine) -> None:
         self.grammar = grammar
         self.vocabulary = vocabulary
         self.words = engine.words
@@ -157,7 +157,7 @@ class MaskStore:
 
 
 def compile(
-    grammar: Grammar,
+    grammar: AnyGrammar,
     vocabulary: Vocabulary,
     cache_dir: Path | str | None = None,
     *,
@@ -169,7 +169,8 @@ def compile(
         grammar: what texts may be.
         vocabulary: what tokens write.
         cache_dir: a folder for stores, in which a second call finds the first one's work.
-            Without one nothing is written, and rows are computed as they are needed.
+            Without one nothing is written, and rows are computed as they are needed. Stores of
+            schemas and tags are never written; the ones last used are kept in memory.
         progress: called with (rows done, rows in all) while rows are computed ahead.
 
     Raises:
@@ -203,7 +204,7 @@ def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
     """The DFA of a terminal.
 
     Args:
-        terminal: its pattern is compiled.
+        terminal: its pattern is compiled, unless it is an automaton already.
         in_context: its lexemes stand beside others; see `compile_pattern`.
 
     Raises:
@@ -211,7 +212,10 @@ def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:
         EmptyTerminalError: it matches the empty string.
     """
     try:
-        dfa = compile_pattern(terminal.pattern, in_context=in_context)
+        if isinstance(terminal.automaton, ByteDFA):
+            dfa = terminal.automaton
+        else:
+            dfa = compile_pattern(terminal.pattern, in_context=in_context)
         if terminal.reserved:
             dfa = subtract(dfa, compile_pattern(terminal.reserved, in_context=in_context))
     except PatternError as error:

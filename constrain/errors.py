@@ -78,6 +78,18 @@ class GrammarLimitError(GrammarError):
     """A stated bound on a grammar's size was passed; the bound is in the message."""
 
 
+class UnsupportedFormatError(GrammarError):
+    """A format of JSON Schema has no exact automaton here.
+
+    Attributes:
+        name: the format's.
+    """
+
+    def __init__(self, name: str, problem: str) -> None:
+        self.name = name
+        super().__init__(f"the format {name} is refused: {problem}")
+
+
 class PatternError(GrammarError):
     """A regular expression is malformed or is not regular.
 

@@ -7,11 +7,17 @@ on them.
 
 from __future__ import annotations
 
+import re
 from collections import OrderedDict
+from functools import cached_property
 from threading import RLock
 
+import numpy as np
+from numpy.typing import NDArray
+
+from constrain.bitmask import pack, token_ids
 from constrain.decode.completion import Completer, spelling_steps
-from constrain.decode.machine import Machine
+from constrain.decode.machine import Thread
 from constrain.decode.masker import Masker
 from constrain.decode.matcher import Engine
 from constrain.decode.pushdown import (
@@ -19,6 +25,7 @@ from constrain.decode.pushdown import (
     AllViable,
     NoCeilings,
     PushdownCosts,
+    PushdownMachine,
     PushdownParser,
 )
 from constrain.masks.rows import LexerRow, Walker
@@ -36,6 +43,51 @@ MAX_POOL_STATES = 200_000
 
 MAX_POOL_ROWS = 8_000
 """Rows of a pool, 16 kilobytes and more each, beyond which later schemas get a new one."""
+
+
+_NEXT_ITEM = re.compile(rb",[ \t\n\r]*[^ \t\n\r]")
+_FIRST_ITEMS = re.compile(rb"[\[{].*,[ \t\n\r]*[^ \t\n\r]", re.DOTALL)
+
+
+class SchemaEngine(Engine):
+    """An engine over frames.
+
+    Where what may come depends on what lexemes said, as in arrays of different items, a row says
+    what may come whatever else the same token says; tokens in which that makes a difference,
+    since they begin another item, are read one by one.
+    """
+
+    machine: PushdownMachine
+
+    @cached_property
+    def _suspects(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
+        """int32[W] twice: tokens that end an item and begin another; those that open it before."""
+        tokens = self.vocabulary.tokens
+        inside = np.array([bool(_NEXT_ITEM.search(token)) for token in tokens], np.bool_)
+        opening = np.array([bool(_FIRST_ITEMS.search(token)) for token in tokens], np.bool_)
+        return pack(inside), pack(opening)
+
+    def row(self, thread: Thread) -> NDArray[np.int32]:
+        """int32[W], read-only: the tokens that keep `thread` viable."""
+        stacks, state = thread
+        parser = self.machine.parser
+        if not parser.tracks:
+            return self.masker.row(thread)
+        row = self.masker.row((parser.bare(stacks), state))
+        following = self.machine.next_lexeme(thread)
+        is_inside = parser.is_tracked(stacks) or (
+            following is not None and parser.is_tracked(following[0])
+        )
+        wrong = [
+            token
+            for token in token_ids(row & self._suspects[not is_inside]).tolist()
+            if not self.machine.read((thread,), self.vocabulary.tokens[token])
+        ]
+        if wrong:
+            row = row.copy()
+            for token in wrong:
+                row[token >> 5] &= ~(np.int32(1) << np.int32(token & 31))
+        return row
 
 
 class Pool:
@@ -65,10 +117,10 @@ class Pool:
         with self.lock:
             rules = grammar.rules if isinstance(grammar, TagGrammar) else grammar
             frames = frames_of(rules, self.lexicon)
-            machine = Machine(self.lexicon, PushdownParser(frames))
+            machine = PushdownMachine(self.lexicon, PushdownParser(frames))
             completer = Completer(machine, self.steps, PushdownCosts(frames))
             masker = Masker(machine, self.walker, self.viable, completer, self.rows)
-            return Engine(
+            return SchemaEngine(
                 grammar, self.vocabulary, machine, masker, completer, NoCeilings(), lock=self.lock
             )
 

@@ -40,6 +40,7 @@ EXAMPLES = """\
   echo -n '{"a": [1,]}' | constrain check - --grammar json
   constrain check query.txt --grammar my_language.lark
   echo -n 2024-13-01 | constrain check - --regex '\\d{4}-(0[1-9]|1[0-2])-\\d\\d'
+  constrain check order.json --schema order.schema.json
 """
 
 

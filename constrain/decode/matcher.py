@@ -19,10 +19,10 @@ from constrain.bitmask import n_words, pack
 from constrain.decode.ceiling import Ceilings
 from constrain.decode.completion import Completer
 from constrain.decode.explain import Explanation, explain_state
-from constrain.decode.machine import Machine, Threads
+from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.masker import Masker
 from constrain.errors import BudgetError, DeadEndError, MatcherError
-from constrain.grammar.rules import Grammar
+from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 
 NEVER = np.iinfo(np.int32).max
@@ -41,7 +41,7 @@ class Engine:
 
     def __init__(
         self,
-        grammar: Grammar,
+        grammar: AnyGrammar,
         vocabulary: Vocabulary,
         machine: Machine,
         masker: Masker,
@@ -65,6 +65,10 @@ class Engine:
         self._highest: dict[Threads, int] = {}
         self.outcomes = lru_cache(maxsize=1)(masker.outcomes)  # a mask may ask for them twice
         self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
+
+    def row(self, thread: Thread) -> NDArray[np.int32]:
+        """int32[W], read-only: the tokens that keep `thread` viable."""
+        return self.masker.row(thread)
 
     def cost(self, threads: Threads) -> int:
         """Tokens of the shortest completion of `threads`, the end token included."""
@@ -156,10 +160,9 @@ class Matcher:
             row[:] = 0
             return
         with self._engine.lock:
-            masker = self._engine.masker
-            row[:] = masker.row(now.threads[0])
+            row[:] = self._engine.row(now.threads[0])
             for thread in now.threads[1:]:
-                row |= masker.row(thread)
+                row |= self._engine.row(thread)
             accepting = self._is_accepting(now)
         if accepting:
             row |= self._engine.end_row
@@ -194,10 +197,11 @@ class Matcher:
                 highest, cost = engine.costliest, engine.cost
             if highest(threads) < n_tokens:
                 return
-            row[:] = engine.end_row if self._is_accepting(self._now) else 0
+            kept = engine.end_row.copy() if self._is_accepting(self._now) else np.zeros_like(row)
             for after, tokens in engine.outcomes(threads):
                 if cost(after) < n_tokens:
-                    row |= tokens
+                    kept |= tokens
+            row &= kept
 
     def accept_token(self, token: int) -> bool:
         """Append a token; False, and nothing changes, where the mask does not hold it.

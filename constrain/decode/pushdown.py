@@ -11,11 +11,14 @@ from numpy.typing import NDArray
 
 from constrain.automata.lexer import DEAD
 from constrain.decode.completion import IMPOSSIBLE
-from constrain.decode.machine import Machine, Thread
+from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
 from constrain.schema.lexicon import Lexicon
 from constrain.schema.tagframes import AnyFrames
 from constrain.vocabulary import Vocabulary
+
+TRACKED = (-1, 0, 0)
+"""Where a node of stacks keeps whether any of them is tracked."""
 
 JSON_BYTES = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5)))
 """All bytes of JSON texts but the control character DEL, which no text needs."""
@@ -47,7 +50,7 @@ class PushdownParser(Parser):
             edges: dict[Edge, None] = {}
             whole = self.nothing
             for frame, below in stacks.edges:
-                for winner in self.of_frame(frame, terminals):
+                for winner in self.of_frame(frame, terminals, len(stacks.edges) == 1):
                     for frames in self.frames.step(frame, winner):
                         if not frames:
                             whole = self.union(whole, below)
@@ -59,15 +62,57 @@ class PushdownParser(Parser):
             result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
         return result
 
-    def of_frame(self, frame: int, winners: tuple[int, ...]) -> list[int]:
-        """The winners that a frame may take for its own."""
-        parts = self.frames.lexicon.parts
+    def of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> tuple[int, ...]:
+        """The winners that a frame may take for its own.
+
+        A frame beside others takes those that its own automaton has: where it does not tell
+        which automaton it is of, all that have it accept it there.
+        """
+        if is_alone:
+            return winners
+        lexicon = self.frames.lexicon
+        start = self.frames.start(frame)
         found = []
         for winner in winners:
-            start, own = parts.get(winner, (None, winner))
-            if start is None or start == self.frames.start(frame):
+            part, own = lexicon.parts.get(winner, (start, winner))
+            if part == start and own in lexicon.labels(start):
                 found.append(own)
-        return found
+        return tuple(found)
+
+    def measure(self, stacks: Stacks, added: bytes) -> Stacks:
+        """The stacks once `added` is read of a lexeme; it is kept where it makes a difference."""
+        frames = self.frames
+        measured = [(frames.measure(frame, added), below) for frame, below in stacks.edges]
+        return stacks if measured == list(stacks.edges) else self.intern(measured)
+
+    def bare(self, stacks: Stacks) -> Stacks:
+        """The stacks without what was read of the open lexeme."""
+        return self.intern((self.frames.bare(frame), below) for frame, below in stacks.edges)
+
+    @property
+    def tracks(self) -> bool:
+        """Whether for some frame it matters what lexemes say."""
+        return self.frames.tracks
+
+    def is_tracked(self, stacks: Stacks) -> bool:
+        """Whether what may come depends on what was read of lexemes."""
+        todo, passed = [stacks], set()
+        while todo:
+            node = todo.pop()
+            known = node.costs.get(TRACKED)
+            if known is not None:
+                if known:
+                    return True
+                continue
+            for frame, below in node.edges:
+                if self.frames.is_tracked(frame):
+                    node.costs[TRACKED] = 1
+                    return True
+                if below not in passed:
+                    passed.add(below)
+                    todo.append(below)
+        stacks.costs[TRACKED] = 0
+        return False
 
     def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
         """Ways to go on if the open lexeme becomes `terminal`."""
@@ -78,6 +123,34 @@ class PushdownParser(Parser):
         if stacks is self.underflow:
             raise StackUnderflow
         return any(self.frames.accepts(frame) for frame, _ in stacks.edges)
+
+
+class PushdownMachine(Machine):
+    """Threads over stacks of frames."""
+
+    parser: PushdownParser
+
+    def measured(self, stacks: Stacks, state: int, added: bytes) -> Stacks:
+        """The stacks of a thread that `added`, all of one lexeme, has led to a lexer state."""
+        return self.parser.measure(stacks, added) if self.parser.tracks else stacks
+
+    def read(self, threads: Threads, added: bytes) -> Threads:
+        """The live threads after `added`; a single one runs on where its lexeme cannot end."""
+        if len(threads) != 1 or self.parser.tracks:
+            return super().read(threads, added)
+        lexicon = self.lexer
+        ((stacks, state),) = threads
+        for place, byte in enumerate(added):
+            if lexicon.winners[state]:
+                threads = self.step(((stacks, state),), byte)
+                if len(threads) != 1:
+                    return self.read(threads, added[place + 1 :])
+                ((stacks, state),) = threads
+            else:
+                state = (lexicon.rows[state] or lexicon.row(state))[byte]
+                if state == DEAD:
+                    return ()
+        return ((stacks, state),)
 
 
 class PushdownCosts:

@@ -135,8 +135,9 @@ class FrameWords:
     def _names(
         self, stacks: Stacks, winners: Iterable[int], value: describe.Value
     ) -> Iterator[str]:
+        is_alone = len(stacks.edges) == 1
         for frame, _ in stacks.edges:
-            own = self._parser.of_frame(frame, tuple(winners))
+            own = self._parser.of_frame(frame, tuple(winners), is_alone)
             yield from describe.lexeme_names(self._frames, frame, own, value)
 
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 from constrain.errors import EmptyLanguageError, UndefinedSymbolError
 
@@ -21,6 +21,12 @@ if TYPE_CHECKING:
 
 Lexing = Literal["longest", "any"]
 Ties = Literal["priority", "all"]
+
+
+class Automaton(Protocol):
+    """What a terminal may be given as besides a pattern, a `constrain.automata.dfa.ByteDFA`."""
+
+    content_hash: str
 
 
 @dataclass(frozen=True)
@@ -39,6 +45,7 @@ class Terminal:
         refused: a pattern; where it matches from the beginning of a lexeme, that is no
             lexeme of this terminal nor of any other, such as a number that runs into a
             word. Empty if there is none.
+        automaton: the language itself, in the place of `pattern`, which then is `NEVER`.
     """
 
     name: str
@@ -47,6 +54,7 @@ class Terminal:
     is_literal: bool = False
     reserved: str = ""
     refused: str = ""
+    automaton: Automaton | None = None
 
 
 @dataclass(frozen=True)
@@ -293,9 +301,11 @@ class Grammar:
                 from the whole object.
             EmptyLanguageError: no value fits the schema.
         """
-        from constrain.schema import response  # noqa: PLC0415 - it builds on this module
+        from constrain.schema.response import (  # noqa: PLC0415 - it builds on this module
+            from_response_format,
+        )
 
-        return response.from_response_format(response_format, **options)
+        return from_response_format(response_format, **options)
 
     @classmethod
     def tags(
@@ -352,6 +362,7 @@ class Grammar:
         content = [
             [
                 [t.name, t.pattern, t.priority, t.is_literal, t.reserved, t.refused]
+                + ([t.automaton.content_hash] if t.automaton else [])
                 for t in self.terminals
             ],
             [[p.lhs, *p.rhs] for p in self.productions],

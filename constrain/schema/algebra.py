@@ -35,6 +35,9 @@ S = TypeVar("S")
 MAX_SHAPES = 512
 """Shapes of arrays or of objects whose union one schema may be."""
 
+MAX_PAIRS = 16 * MAX_SHAPES
+"""Shapes that are combined at once."""
+
 
 class Exprs(Protocol):
     """What names conjunctions and complements of expressions."""
@@ -46,7 +49,7 @@ class Exprs(Protocol):
         """What is not of it."""
 
 
-def disjunction(parts: Iterable[Values]) -> Values:
+def disjunction(parts: Iterable[Values], exprs: Exprs) -> Values:
     """What is of any of `parts`."""
     result = NO_VALUES
     for part in parts:
@@ -55,10 +58,13 @@ def disjunction(parts: Iterable[Values]) -> Values:
             result.booleans | part.booleans,
             result.numbers | part.numbers,
             result.strings | part.strings,
-            _bounded((*result.arrays, *(a for a in part.arrays if a not in result.arrays))),
-            _bounded((*result.objects, *(o for o in part.objects if o not in result.objects))),
+            (*result.arrays, *part.arrays),
+            (*result.objects, *part.objects),
         )
-    return result
+    return result._replace(
+        arrays=_widest(result.arrays, lambda a, b: _arrays_are_of(a, b, exprs)),
+        objects=_widest(result.objects, lambda a, b: _objects_are_of(a, b, exprs)),
+    )
 
 
 def conjunction(one: Values, other: Values, exprs: Exprs) -> Values:
@@ -68,8 +74,8 @@ def conjunction(one: Values, other: Values, exprs: Exprs) -> Values:
         one.booleans & other.booleans,
         one.numbers & other.numbers,
         one.strings & other.strings,
-        _all_pairs(one.arrays, other.arrays, lambda a, b: arrays_of_both(a, b, exprs)),
-        _all_pairs(one.objects, other.objects, lambda a, b: objects_of_both(a, b, exprs)),
+        _arrays_of_pairs(one.arrays, other.arrays, exprs),
+        _objects_of_pairs(one.objects, other.objects, exprs),
     )
 
 
@@ -82,11 +88,11 @@ def complement(values: Values, exprs: Exprs) -> Values:
     arrays: tuple[Arrays, ...] = (Arrays(),)
     for array in values.arrays:
         others = tuple(_other_arrays(array, exprs))
-        arrays = _all_pairs(arrays, others, lambda a, b: arrays_of_both(a, b, exprs))
+        arrays = _arrays_of_pairs(arrays, others, exprs)
     objects: tuple[Objects, ...] = (Objects(),)
     for shape in values.objects:
         rest = tuple(_other_objects(shape, exprs))
-        objects = _all_pairs(objects, rest, lambda a, b: objects_of_both(a, b, exprs))
+        objects = _objects_of_pairs(objects, rest, exprs)
     return Values(
         not values.null,
         BOTH - values.booleans,
@@ -97,19 +103,69 @@ def complement(values: Values, exprs: Exprs) -> Values:
     )
 
 
+def _arrays_of_pairs(
+    ones: tuple[Arrays, ...], others: tuple[Arrays, ...], exprs: Exprs
+) -> tuple[Arrays, ...]:
+    found = _all_pairs(ones, others, lambda a, b: arrays_of_both(a, b, exprs))
+    return _widest(found, lambda a, b: _arrays_are_of(a, b, exprs))
+
+
+def _objects_of_pairs(
+    ones: tuple[Objects, ...], others: tuple[Objects, ...], exprs: Exprs
+) -> tuple[Objects, ...]:
+    found = _all_pairs(ones, others, lambda a, b: objects_of_both(a, b, exprs))
+    return _widest(found, lambda a, b: _objects_are_of(a, b, exprs))
+
+
 def _all_pairs(
     ones: tuple[S, ...], others: tuple[S, ...], both: Callable[[S, S], S | None]
 ) -> tuple[S, ...]:
-    if len(ones) * len(others) > MAX_SHAPES * 8:
+    if len(ones) * len(others) > MAX_PAIRS:
         raise _too_many()
     found = [both(one, other) for one in ones for other in others]
-    return _bounded(tuple(shape for shape in found if shape is not None))
+    return tuple(shape for shape in found if shape is not None)
 
 
-def _bounded(shapes: tuple[S, ...]) -> tuple[S, ...]:
-    if len(shapes) > MAX_SHAPES:
+def _widest(shapes: tuple[S, ...], are_of: Callable[[S, S], bool]) -> tuple[S, ...]:
+    """The same union without shapes that are part of another."""
+    if len(shapes) < 2:
+        return shapes
+    if len(shapes) > MAX_PAIRS:
         raise _too_many()
-    return shapes
+    kept: list[S] = []
+    for shape in shapes:
+        if not any(are_of(shape, other) for other in kept):
+            kept = [other for other in kept if not are_of(other, shape)]
+            kept.append(shape)
+            if len(kept) > MAX_SHAPES:
+                raise _too_many()
+    return tuple(kept)
+
+
+def _arrays_are_of(one: Arrays, other: Arrays, exprs: Exprs) -> bool:
+    """Whether all arrays of `one` are surely of `other`."""
+    return arrays_of_both(one, other, exprs) == one
+
+
+def _objects_are_of(one: Objects, other: Objects, exprs: Exprs) -> bool:
+    """Whether all objects of `one` are surely of `other`."""
+    if not (
+        other.required <= one.required
+        and other.least <= max(one.least, len(one.required))
+        and (other.most is None or (one.most is not None and one.most <= other.most))
+        and set(other.witnesses) <= set(one.witnesses)
+    ):
+        return False
+    for name in (*one.names, *(name for name in other.names if name not in one.names)):
+        own = one.of(name)
+        if exprs.conjunction(own, other.of(name)) != own:
+            return False
+    return all(
+        exprs.conjunction(a.expr, b.expr) == a.expr
+        or ((keys := both_keys(a.keys, b.keys)) is not None and keys.is_empty())
+        for a in one.classes
+        for b in other.classes
+    )
 
 
 def _too_many() -> GrammarLimitError:

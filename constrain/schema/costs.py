@@ -17,9 +17,12 @@ from itertools import combinations
 
 from constrain.automata.dfa import ByteDFA, intersect, subtract
 from constrain.automata.words import count_words, iterate_words
-from constrain.errors import SchemaError
+from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import algebra, strings
+from constrain.schema.counting import fewest_within
+from constrain.schema.numbers import plain_words
 from constrain.schema.languages import (
+    ALL_STRINGS,
     NOTHING,
     Arrays,
     Class,
@@ -29,6 +32,7 @@ from constrain.schema.languages import (
     Strings,
     Values,
     encode,
+    least_of,
 )
 from constrain.schema.space import Space
 
@@ -37,6 +41,9 @@ IMPOSSIBLE = 1 << 40
 
 MAX_LISTED = 64
 """Keys of a class that are listed by name, so that each is written once only."""
+
+MANY = 1_000_000
+"""Values that are as good as infinitely many: no array is that long."""
 
 MAX_WITNESSES = 6
 """Members that one object must have besides the required ones."""
@@ -50,6 +57,7 @@ class Costs:
         self._known: dict[Expr, int] = {NOTHING: IMPOSSIBLE}
         self._of_scalars: dict[Expr, int] = {}
         self._plain: dict[Objects, Objects] = {}
+        self._arrays: dict[Expr, tuple[Arrays, ...]] = {}
 
     def of(self, expr: Expr) -> int:
         """The fewest bytes of a value; IMPOSSIBLE where there is none.
@@ -69,6 +77,67 @@ class Costs:
         """The same where it was found, and while it is being found what is known so far."""
         cost = self._known.get(expr)
         return self.of(expr) if cost is None else cost
+
+    def tracks(self) -> bool:
+        """Whether some items must differ, or some keys that are not listed by name."""
+        arrays = any(array.unique for found in self._arrays.values() for array in found)
+        return arrays or any(shape.is_distinct for shape in self._plain.values())
+
+    def arrays(self, expr: Expr) -> tuple[Arrays, ...]:
+        """The arrays of an expression; those of different items have a bound on their number.
+
+        Raises:
+            SchemaError: items that must differ are no scalars, or are asked too much else.
+        """
+        found = self._arrays.get(expr)
+        if found is None:
+            plain = [self._plain_array(array) for array in self.space.values(expr).arrays]
+            found = self._arrays[expr] = tuple(a for a in plain if a is not None)
+        return found
+
+    def _plain_array(self, array: Arrays) -> Arrays | None:
+        if not array.unique or (array.most is not None and array.most < 2):
+            return replace(array, unique="")
+        try:
+            n_values = self._n_different(array)
+        except SchemaError as error:
+            if not self.space.lenient:
+                raise
+            self.space.warnings.append(error)
+            return replace(array, unique="")
+        if n_values is not None and n_values < array.least:
+            return None
+        return replace(array, most=least_of(array.most, n_values))
+
+    def _n_different(self, array: Arrays) -> int | None:
+        """How many different items an array has at most; None: any number."""
+        reach = len(array.prefix) + 1
+        exprs = {array.item(i) for i in range(reach if array.most is None else min(reach, array.most))}
+        sizes = {self._n_scalars(expr, array) for expr in exprs}
+        if None in sizes and len(sizes) == 1 and not array.contains:
+            return None
+        if array.contains or array.prefix:
+            raise refused(array, "together with `contains`, or with few values for listed items")
+        return sizes.pop()
+
+    def _n_scalars(self, expr: Expr, array: Arrays) -> int | None:
+        """How many values an expression has; None: without end, or very many."""
+        values = self.space.values(expr)
+        if any(not self._is_nothing(o) for o in values.objects) or values.arrays:
+            raise refused(array, "of arrays or objects")
+        try:
+            texts = None if values.strings == ALL_STRINGS else values.strings.whole()
+        except GrammarLimitError:
+            raise refused(array, "of strings that are so long") from None
+        if texts is None:
+            return None
+        n_texts = count_words(texts, MANY)
+        plain = plain_words(values.numbers.whole())
+        n = values.null + len(values.booleans) + n_texts + count_words(plain, MANY)
+        return None if n >= MANY else n
+
+    def _is_nothing(self, shape: Objects) -> bool:
+        return any(shape.names[name] == NOTHING for name in shape.required)
 
     def plain(self, shape: Objects) -> Objects:
         """See `plain_shape`."""
@@ -101,6 +170,10 @@ class Costs:
     def _children(self, expr: Expr) -> Iterator[Expr]:
         values = self.space.values(expr)
         for array in values.arrays:
+            if array.unique:
+                yield from array.prefix
+                yield array.rest
+        for array in self.arrays(expr):
             for index in range(len(array.prefix) + 1):
                 yield from (item for item, _ in items(array, index, self.space))
                 yield array.item(index)
@@ -120,10 +193,19 @@ class Costs:
             self._of_scalars[expr] = _of_scalars(values)
         return min(
             self._of_scalars[expr],
-            *(array_cost(array, 0, 0, self) for array in values.arrays),
+            *(array_cost(array, 0, 0, self) for array in self.arrays(expr)),
             *(object_cost(shape, self) for shape in values.objects),
             IMPOSSIBLE,
         )
+
+
+def refused(array: Arrays, what: str) -> SchemaError:
+    """The error about items that must differ and cannot be told apart."""
+    return SchemaError(
+        f"`uniqueItems` {what} cannot be enforced; leave it out, or let the items be scalars",
+        pointer=array.unique,
+        keyword="uniqueItems",
+    )
 
 
 def _subsets(shape: Objects) -> list[tuple[int, ...]]:
@@ -153,8 +235,11 @@ def string_cost(texts: Strings) -> int:
     """Bytes of the shortest string, quotes included."""
     if texts.content is None:
         return IMPOSSIBLE if texts.is_empty() else 2 + texts.least
-    shortest = strings.spell(texts.whole(), any_escape=False).shortest()
-    return IMPOSSIBLE if shortest is None else 2 + len(shortest)
+    if texts.least == 0 and texts.most is None:
+        shortest = strings.spell(texts.content, any_escape=False).shortest()
+        return IMPOSSIBLE if shortest is None else 2 + len(shortest)
+    fewest = fewest_within(texts.content, texts.least, texts.most)
+    return IMPOSSIBLE if fewest is None else 2 + fewest
 
 
 @lru_cache(maxsize=4096)
@@ -417,7 +502,10 @@ def plain_shape(shape: Objects, space: Space) -> Objects:
         )
         for keys, _ in kept
     )
-    return replace(shape, names=names, classes=tuple(kept), relevant=relevant)
+    is_distinct = bool(kept) and (shape.least > 1 or any(relevant))
+    return replace(
+        shape, names=names, classes=tuple(kept), relevant=relevant, is_distinct=is_distinct
+    )
 
 
 def _halves(one: Class, keys: ByteDFA) -> list[Class]:

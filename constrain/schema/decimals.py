@@ -31,7 +31,7 @@ def exact(value: float | Decimal) -> Fraction:
     """The number that a JSON text meant.
 
     Args:
-        value: an integer of any size, a decimal, or a float, which is what its shortest spelling says:
+        value: an integer, a decimal, or a float, which is what its shortest spelling says:
             0.1 is 1/10.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from constrain.automata.lexer import DEAD, FINAL
 from constrain.automata.words import count_words, iterate_words
 from constrain.schema.document import escape
-from constrain.schema.frames import Awaited, Block, Frames, InArray, InObject
+from constrain.schema.frames import Awaited, Block, Frames, InArray, InObject, Item
 from constrain.schema.lexicon import (
     ARRAY,
     CLOSE,
@@ -21,7 +21,7 @@ from constrain.schema.lexicon import (
     WS,
     Lexicon,
 )
-from constrain.schema.tagframes import AnyFrames, Free, Inside, Tail, TagFrames, Whole
+from constrain.schema.tagframes import AnyFrames, Free, Inside, TagFrames, Tail, Whole
 
 MAX_LISTED = 8
 """Texts of a string that are told one by one."""
@@ -124,7 +124,7 @@ def lexeme_names(
 
 def _names(frames: AnyFrames, number: int, winner: int, value: Value) -> Iterator[str]:
     frame = frames.frames[number]
-    if isinstance(frame, Awaited):
+    if isinstance(frame, Awaited | Item):
         assert isinstance(frames, Frames)
         if winner in (ARRAY, OBJECT):
             yield "array" if winner == ARRAY else "object"
@@ -150,7 +150,7 @@ def _names(frames: AnyFrames, number: int, winner: int, value: Value) -> Iterato
 def _scalars(frames: Frames, number: int, value: Value) -> Iterator[str]:
     """The types of a scalar that a value may be; its values where they are few."""
     frame = frames.frames[number]
-    assert isinstance(frame, Awaited)
+    assert isinstance(frame, Awaited | Item)
     lexicon, values = frames.lexicon, frames.values(frame)
     own = {name for name, _ in _entries(lexicon, _behind_space(lexicon, frames.start(number)))}
     own &= value.types - {"array", "object"}
@@ -201,22 +201,24 @@ def frame_in_words(frames: AnyFrames, number: int) -> str:
     if isinstance(frame, Inside):
         assert isinstance(frames, TagFrames)
         return frame_in_words(frames.schemas[frame.schema], frame.number)
-    if isinstance(frame, InArray):
-        return f"array: items so far: {frame.index}"
     if isinstance(frame, InObject):
-        missing = [_quoted(name) for name in frame.shape.names if name in frame.missing]
-        more = f" and {len(missing) - MAX_LISTED} more" if len(missing) > MAX_LISTED else ""
-        told = ", ".join(missing[:MAX_LISTED]) + more
-        return f"object: members that must come: {told or 'none'}"
-    if isinstance(frame, Free):
-        return "free text" if frames.accepts(number) else "free text, before a tag that must come"
-    if isinstance(frame, Tail):
-        return f"tag, until {_quoted(frame.end)}" if frame.end else ""
-    if isinstance(frame, Whole):
-        return "text of a tag"
-    if isinstance(frame, Block):
-        return "string"
-    return "value" if isinstance(frame, Awaited) else ""
+        return f"object: members that must come: {_missing(frame)}"
+    if isinstance(frame, InArray):
+        words = f"array: items so far: {frame.index}"
+    elif isinstance(frame, Free):
+        words = "free text" + ("" if frames.accepts(number) else ", before a tag that must come")
+    elif isinstance(frame, Tail):
+        words = f"tag, until {_quoted(frame.end)}" if frame.end else ""
+    else:
+        kinds = {Whole: "text of a tag", Block: "string", Awaited: "value", Item: "value"}
+        words = kinds.get(type(frame), "")
+    return words
+
+
+def _missing(frame: InObject) -> str:
+    names = [_quoted(name) for name in frame.shape.names if name in frame.missing]
+    more = f" and {len(names) - MAX_LISTED} more" if len(names) > MAX_LISTED else ""
+    return ", ".join(names[:MAX_LISTED]) + more if names else "none"
 
 
 def pointer_of(text: str) -> str:

@@ -134,7 +134,7 @@ def _digits(low: int, high: int | None, n: int, above: int, below: int) -> Step:
         targets = [(_digits, low, high, place + 1, a, b) for a, b in pairs]
     if place == 0:
         targets[0] = (_digits, low, high, 0, 0, 0)
-    return accepts and n >= 0, row(targets)
+    return accepts, row(targets)
 
 
 def _decimal_digits(number: int) -> tuple[int, ...]:

@@ -131,13 +131,12 @@ class Documents:
                 f"pass it in `registry`",
                 keyword,
             )
-        value = document
-        for step in fragment.split("/")[1:]:
-            name = step.replace("~1", "/").replace("~0", "~")
-            try:
-                value = value[int(name)] if isinstance(value, list) else value[name]
-            except (KeyError, IndexError, ValueError, TypeError):
-                raise node.error(f"{reference!r} leads nowhere: no {name!r}", keyword) from None
+        value = _at(document, fragment)
+        if value is None and reference.startswith("#"):
+            # Not what the specification says, and what many that name subschemas mean.
+            value = _at(self._by_uri[""], fragment)
+        if value is None:
+            raise node.error(f"{reference!r} leads nowhere", keyword)
         return self._found(value, node, keyword, pointer=f"#{fragment}")
 
     def _found(self, value: Any, node: Node, keyword: str, pointer: str = "#") -> Node:
@@ -189,6 +188,17 @@ class Documents:
             if isinstance(anchor, str):
                 self._by_uri.setdefault(f"{base}#{anchor}", value)
         return base
+
+
+def _at(document: Any, pointer: str) -> Any:
+    """What is at a JSON pointer; None if nothing is."""
+    for step in pointer.split("/")[1:]:
+        name = step.replace("~1", "/").replace("~0", "~")
+        try:
+            document = document[int(name)] if isinstance(document, list) else document[name]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return None
+    return document
 
 
 def _draft(document: Any, default: int) -> int:

@@ -10,7 +10,9 @@ Every frame can be completed, and leads only to frames that can: so whatever is 
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
+from decimal import Decimal
 from typing import NamedTuple
 
 import numpy as np
@@ -23,11 +25,15 @@ from constrain.schema.costs import (
     members_cost,
     spelled,
 )
+from constrain.automata.dfa import START
+from constrain.schema import numbers, strings
+from constrain.schema.counting import SMALL, Characters, characters
 from constrain.schema.languages import (
     ALL_STRINGS,
     NOTHING,
     Arrays,
     Expr,
+    Numbers,
     Objects,
     Strings,
     Values,
@@ -37,6 +43,7 @@ from constrain.schema.lexicon import (
     BLOCK,
     CLOSE,
     COMMA,
+    FIRST_BLOCK,
     FIRST_CLASS,
     OBJECT,
     QUOTE,
@@ -79,24 +86,56 @@ class Awaited(NamedTuple):
 
 
 class Block(NamedTuple):
-    """A string of which a block was read: how many characters must and may come."""
+    """A string of which a block was read.
 
+    text:  the spellings of the whole string; None: any
+    state: of these, where it stands
+    least: characters that must come
+    room:  characters that may come; None: any number
+    """
+
+    text: Characters | None
+    state: int
     least: int
     room: int | None
 
 
 class InArray(NamedTuple):
-    """An array whose item `index` comes next, if any. `is_open`: the array may not end here."""
+    """An array whose item `index` comes next, if any.
+
+    kind: `FIRST`: nothing is written, and nothing will be; `NEXT`: an item was written
+    seen: the items so far, spelled canonically, where they must differ
+    """
 
     array: Arrays
     index: int
     count: int
     depth: int
-    kind: int  # FIRST, CLOSING, NEXT
+    kind: int
+    seen: frozenset[bytes] | None = None
+
+
+class Item(NamedTuple):
+    """An item that must differ from those before, all scalars; `behind` is the array then.
+
+    text: what is read of it; empty: not known
+    """
+
+    expr: Expr
+    behind: InArray
+    text: bytes
 
 
 class InObject(NamedTuple):
-    """An object. `left`: names that may come; `missing`: those of them that must."""
+    """An object.
+
+    left: names that may come
+    missing: those of them that must
+    count: members so far
+    met: witnesses so far, as bits
+    keys: those not listed by name so far, spelled, where none may come twice
+    text: what is read of the next lexeme there; empty: not known
+    """
 
     shape: Objects
     left: frozenset[str]
@@ -105,16 +144,18 @@ class InObject(NamedTuple):
     met: int
     is_first: bool
     depth: int
+    keys: frozenset[bytes] | None = None
+    text: bytes = b""
 
 
 class End(NamedTuple):
     """Behind the text."""
 
 
-Frame = Awaited | Block | InArray | InObject | End
+Frame = Awaited | Block | InArray | Item | InObject | End
 Result = tuple[int, ...]  # frames in the place of the topmost one, from below
 
-FIRST, NEXT, CLOSING = range(3)
+FIRST, NEXT = range(2)
 
 
 class Frames:
@@ -125,6 +166,11 @@ class Frames:
         root: the expression of the whole text.
         style: how it is written.
         lexicon: where lexemes are made.
+
+    Attributes:
+        end: the frame behind the text.
+        first: the frame of the whole text.
+        tracks: for some frame it matters what lexemes say, not only what they are.
     """
 
     def __init__(self, costs: Costs, root: Expr, style: Style, lexicon: Lexicon) -> None:
@@ -136,7 +182,7 @@ class Frames:
         self._ids: dict[Frame, int] = {}
         self._starts: list[int | None] = []
         self._steps: dict[tuple[int, int], tuple[Result, ...]] = {}
-        self._labels: list[dict[int, tuple[str, Expr]] | None] = []
+        self.tracks = costs.tracks()
         self.end = self.number(End())
         self.first = self.number(Awaited(root, 0, 0))
 
@@ -165,7 +211,7 @@ class Frames:
             results = self._steps[key] = tuple(found)
         return results
 
-    def values(self, frame: Awaited) -> Values:
+    def values(self, frame: Awaited | Item) -> Values:
         """What the value may be."""
         return self._space.values(frame.expr)
 
@@ -181,23 +227,34 @@ class Frames:
         if isinstance(frame, Block):
             return frame.least + 1
         if isinstance(frame, InArray):
-            if frame.kind == CLOSING:
-                return 1
             if frame.kind == FIRST:
-                return array_cost(frame.array, 0, 0, self._costs) - 1
+                return 1
             return array_cost(frame.array, frame.index, frame.count, self._costs)
+        if isinstance(frame, Item):
+            behind = frame.behind
+            rest = array_cost(behind.array, behind.index, behind.count, self._costs)
+            return self._costs.of(frame.expr) + rest
         if isinstance(frame, InObject):
             members = self._members_cost(frame)
             return 1 + members - (frame.is_first and members > 0)
         return 0
 
+    def _awaited(self, expr: Expr, depth: int, where: int) -> Awaited:
+        """A value inside something; how deep makes a difference only where lines are indented."""
+        if self._style.indent is None:
+            return Awaited(expr, 0, 0)
+        return Awaited(expr, depth + 1, where)
+
     # --- lexemes ----------------------------------------------------------------------
 
     def _make_start(self, frame: Frame) -> int:
         if isinstance(frame, Awaited):
-            return self._value_start(frame)
+            return self._value_start(frame, None)
+        if isinstance(frame, Item):
+            awaited = self._awaited(frame.expr, frame.behind.depth, 2)
+            return self._value_start(awaited, frame.behind.seen)
         if isinstance(frame, Block):
-            return self._block(frame.least, frame.room)
+            return self._block(frame)
         if isinstance(frame, InArray):
             return self._array_start(frame)
         if isinstance(frame, InObject):
@@ -221,9 +278,10 @@ class Frames:
         assert self._style.indent is not None
         return b"\n" + b" " * (self._style.indent * depth)
 
-    def _value_start(self, frame: Awaited) -> int:
+    def _value_start(self, frame: Awaited, seen: frozenset[bytes] | None) -> int:
+        """The state before a value; where values must differ, it is none of those seen."""
         lexicon = self.lexicon
-        values = self._space.values(frame.expr)
+        values = without(self._space.values(frame.expr), seen or frozenset())
         row = np.zeros(256, np.int32)
         end = lexicon.end(VALUE)
         for text, is_there in (
@@ -236,27 +294,53 @@ class Frames:
         if not values.numbers.is_empty():
             row = np.maximum(row, lexicon.next[lexicon.embed(values.numbers.whole(), VALUE)])
         if not values.strings.is_empty():
-            row[QUOTE] = self._string_start(values.strings)
-        if any(array_cost(a, 0, 0, self._costs) < IMPOSSIBLE for a in values.arrays):
+            if seen is not None:
+                texts = [(text[1:-1], REFUSED) for text in seen if text[:1] == b'"']
+                start = lexicon.string(values.strings.whole(), VALUE, any_escape=False)
+                row[QUOTE] = lexicon.keys(texts, start, None)
+            else:
+                row[QUOTE] = self._string_start(values.strings)
+        arrays = self._costs.arrays(frame.expr)
+        if any(array_cost(a, 0, 0, self._costs) < IMPOSSIBLE for a in arrays):
             row[ord("[")] = lexicon.end(ARRAY)
         if any(self._is_possible(o) for o in values.objects):
             row[ord("{")] = lexicon.end(OBJECT)
         return lexicon.behind(self._before(frame), row)
 
     def _string_start(self, texts: Strings) -> int:
-        if texts.content is not None:
-            return self.lexicon.string(texts.whole(), VALUE, any_escape=self._style.any_escape)
         if texts == ALL_STRINGS:
             return self.lexicon.string(None, VALUE, any_escape=True)
-        return self._block(texts.least, texts.most)
+        block = self._string_block(texts)
+        if block is None:
+            return self.lexicon.string(texts.whole(), VALUE, any_escape=self._style.any_escape)
+        return self._block(block)
 
-    def _block(self, least: int, room: int | None) -> int:
+    def _string_block(self, texts: Strings) -> Block | None:
+        """A string whose characters are counted, at its beginning; None: it is one lexeme."""
+        if texts.content is None:
+            return Block(None, 0, texts.least, texts.most)
+        plain = texts.plain()
+        longest = max(plain.least, plain.most or 0)
+        if longest * plain.content_size() <= SMALL or self._style.any_escape:
+            return None
+        text = characters(strings.spell(plain.content or strings.ANY, any_escape=False))
+        return Block(text, START, plain.least, plain.most)
+
+    def _block(self, block: Block) -> int:
         """The state inside a string whose characters are counted."""
-        if room is None and least <= BLOCK_LENGTH:
-            return self.lexicon.counted(least, None, None)
-        if room is not None and room <= BLOCK_LENGTH:
-            return self.lexicon.counted(least, room, None)
-        return self.lexicon.counted(min(least, BLOCK_LENGTH + 1), None, BLOCK_LENGTH)
+        text, state, least, room = block
+        length = self._block_length(text)
+        is_last = least <= length if room is None else room <= length
+        if text is None:
+            if is_last:
+                return self.lexicon.counted(least, room, None)
+            return self.lexicon.counted(min(least, length + 1), None, length)
+        return self.lexicon.counted_text(text, state, least, room, None if is_last else length)
+
+    def _block_length(self, text: Characters | None) -> int:
+        if text is None:
+            return BLOCK_LENGTH
+        return max(4, min(BLOCK_LENGTH, SMALL // text.spelling.n_states))
 
     def _array_start(self, frame: InArray) -> int:
         lexicon, style = self.lexicon, self._style
@@ -322,6 +406,7 @@ class Frames:
                 entries.append((spelled(name), lexicon.name(name)))
             elif others:
                 entries.append((spelled(name), REFUSED))
+        entries += [(key, REFUSED) for key in frame.keys or ()]
         return lexicon.keys(entries, others, colon)
 
     # --- steps ------------------------------------------------------------------------
@@ -332,10 +417,13 @@ class Frames:
         elif isinstance(frame, Block):
             if winner == VALUE:
                 yield ()
-            elif winner == BLOCK:
-                yield (self._behind_block(frame.least, frame.room),)
+            else:
+                yield (self._behind_block(frame, winner),)
         elif isinstance(frame, InArray):
             yield from self._array_results(frame, winner)
+        elif isinstance(frame, Item):
+            if winner == VALUE:
+                yield (self.number(self._behind_item(frame)),)
         elif isinstance(frame, InObject):
             yield from self._object_results(frame, winner)
         elif winner == TRAIL:
@@ -346,28 +434,35 @@ class Frames:
             yield ()
             return
         values = self._space.values(frame.expr)
-        if winner == BLOCK:
-            yield (self._behind_block(values.strings.least, values.strings.most),)
+        if winner == BLOCK or winner >= FIRST_BLOCK:
+            block = self._string_block(values.strings)
+            assert block is not None
+            yield (self._behind_block(block, winner),)
         elif winner == ARRAY:
-            for array in values.arrays:
+            for array in self._costs.arrays(frame.expr):
                 yield from self._open_array(array, frame.depth)
         elif winner == OBJECT:
             for shape in values.objects:
                 if self._is_possible(shape):
                     plain = self._costs.plain(shape)
                     names = frozenset(n for n, e in plain.names.items() if not self._costs.is_empty(e))
-                    yield (
-                        self.number(
-                            InObject(plain, names, plain.required, 0, 0, True, frame.depth)
-                        ),
-                    )
+                    keys: frozenset[bytes] | None = frozenset() if plain.is_distinct else None
+                    opened = InObject(plain, names, plain.required, 0, 0, True, frame.depth, keys)
+                    yield (self.number(opened),)
 
-    def _behind_block(self, least: int, room: int | None) -> int:
-        left = None if room is None else room - BLOCK_LENGTH
-        return self.number(Block(max(0, least - BLOCK_LENGTH), left))
+    def _behind_block(self, block: Block, winner: int) -> int:
+        length = self._block_length(block.text)
+        return self.number(
+            Block(
+                block.text,
+                0 if winner == BLOCK else winner - FIRST_BLOCK,
+                max(0, block.least - length),
+                None if block.room is None else block.room - length,
+            )
+        )
 
     def _open_array(self, array: Arrays, depth: int) -> Iterator[Result]:
-        first = InArray(array, 0, 0, depth, FIRST)
+        first = InArray(array, 0, 0, depth, FIRST, frozenset() if array.unique else None)
         if self._may_close(first):
             yield (self.number(first),)
         yield from self._next_items(first)
@@ -382,8 +477,41 @@ class Frames:
             if self._costs.is_empty(expr):
                 continue
             if array_cost(array, *behind, self._costs) < IMPOSSIBLE:
-                number = self.number(InArray(array, *behind, frame.depth, NEXT))
-                yield number, self.number(Awaited(expr, frame.depth + 1, 2))
+                then = InArray(array, *behind, frame.depth, NEXT, frame.seen)
+                if frame.seen is not None:
+                    item = self.number(Item(expr, then, b""))
+                    if self.start(item):
+                        yield (item,)
+                else:
+                    yield self.number(then), self.number(self._awaited(expr, frame.depth, 2))
+
+    def _behind_item(self, frame: Item) -> InArray:
+        """The array behind an item; if that is not known, it is not among those seen."""
+        seen = frame.behind.seen
+        assert seen is not None
+        text = frame.text.strip(WS)
+        return frame.behind._replace(seen=seen | {text} if text else seen)
+
+    def measure(self, number: int, added: bytes) -> int:
+        """A frame once some bytes of its lexeme are read."""
+        frame = self.frames[number]
+        if isinstance(frame, Item) or (isinstance(frame, InObject) and frame.keys is not None):
+            return self.number(frame._replace(text=frame.text + added))
+        return number
+
+    def bare(self, number: int) -> int:
+        """A frame without what was read of its lexeme."""
+        frame = self.frames[number]
+        if isinstance(frame, Item | InObject) and frame.text:
+            return self.number(frame._replace(text=b""))
+        return number
+
+    def is_tracked(self, number: int) -> bool:
+        """Whether what may come depends on what was read of lexemes."""
+        frame = self.frames[number]
+        if isinstance(frame, InArray):
+            return frame.seen is not None
+        return isinstance(frame, Item) or (isinstance(frame, InObject) and frame.keys is not None)
 
     def _clipped(self, array: Arrays, index: int, count: int) -> tuple[int, int]:
         """An index and a count with what no longer makes a difference left out."""
@@ -461,6 +589,9 @@ class Frames:
         name: str | None,
     ) -> Iterator[Result]:
         shape = frame.shape
+        keys = frame.keys
+        if name is None and keys is not None and frame.text:
+            keys |= {frame.text[frame.text.index(b'"') + 1 : frame.text.rindex(b'"')]}
         if expr == NOTHING or (shape.most is not None and frame.count >= shape.most):
             return
         missing = frame.missing - {name} if name is not None else frame.missing
@@ -474,12 +605,29 @@ class Frames:
                 met |= 1 << i
             if self._costs.is_empty(own):
                 continue
-            behind = InObject(shape, left, missing, count, met, False, frame.depth)
+            behind = InObject(shape, left, missing, count, met, False, frame.depth, keys)
             if self._members_cost(behind) < IMPOSSIBLE:
-                yield self.number(behind), self.number(Awaited(own, frame.depth + 1, 1))
+                yield self.number(behind), self.number(self._awaited(own, frame.depth, 1))
 
 
 def _subsets(numbers: list[int]) -> Iterator[list[int]]:
     for bits in range(1 << len(numbers)):
         yield [number for i, number in enumerate(numbers) if bits >> i & 1]
+
+
+
+def without(values: Values, seen: frozenset[bytes]) -> Values:
+    """The values but for scalars that were seen; strings are left as they are."""
+    if not seen:
+        return values
+    spelling = values.numbers
+    for text in seen:
+        if text[0] in b"-0123456789":
+            number = numbers.equal_to(numbers.exact(json.loads(text, parse_float=Decimal)))
+            spelling = spelling & Numbers(number).complement()
+    return values._replace(
+        null=values.null and b"null" not in seen,
+        booleans=frozenset(b for b in values.booleans if json.dumps(b).encode() not in seen),
+        numbers=spelling,
+    )
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import Any, Literal
 
 from constrain.errors import EmptyLanguageError, SchemaError
+from constrain.grammar.rules import Grammar
 from constrain.schema.costs import Costs
 from constrain.schema.document import Documents
 from constrain.schema.frames import Style
@@ -45,6 +46,18 @@ class SchemaGrammar:
     warnings: tuple[SchemaError, ...]
     fingerprint: str
     name: str = "schema"
+
+    def as_grammar(self) -> Grammar:
+        """The same texts as a plain context-free grammar, to be put into another or on disk.
+
+        Raises:
+            SchemaError: items or keys must differ, which no context-free grammar says.
+            GrammarLimitError: there are too many productions. With `indent` a schema of any
+                depth has no end of them.
+        """
+        from constrain.schema import context_free  # noqa: PLC0415 - it builds on this module
+
+        return context_free.as_grammar(self)
 
 
 def from_json_schema(

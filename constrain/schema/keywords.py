@@ -153,26 +153,19 @@ class _Reader:
             return NO_NUMBERS
         found = ALL_NUMBERS
         if "number" not in types:
-            found = Numbers(numbers.any_integer(by_value=self._node.draft >= 6))
+            by_value = self._node.draft >= 6
+            found = Numbers(numbers.any_integer(by_value=by_value), is_short=by_value)
         least, most = self._number("minimum"), self._number("maximum")
         above, below = self._exclusive("exclusiveMinimum"), self._exclusive("exclusiveMaximum")
         if above is True:
             least, above = None, least
         if below is True:
             most, below = None, most
-        if (least, most, above or None, below or None) != (None, None, None, None) or (
-            above is not None and above is not False
-        ):
+        above, below = (None if b is False else b for b in (above, below))
+        if any(bound is not None for bound in (least, most, above, below)):
             in_range = self._enforced(
                 "minimum",
-                lambda: Numbers(
-                    numbers.in_range(
-                        least,
-                        most,
-                        None if above is False else above,
-                        None if below is False else below,
-                    )
-                ),
+                lambda: Numbers(numbers.in_range(least, most, above, below)),
                 ALL_NUMBERS,
             )
             found = found & in_range
@@ -244,7 +237,8 @@ class _Reader:
         unique = schema.get("uniqueItems", False)
         if not isinstance(unique, bool):
             raise self._node.error("`uniqueItems` is true or false", "uniqueItems")
-        return (Arrays(prefix, rest, least, most, self._contains(), unique),)
+        place = self._node.at("uniqueItems") if unique else ""
+        return (Arrays(prefix, rest, least, most, self._contains(), place),)
 
     def _contains(self) -> tuple[Contains, ...]:
         if "contains" not in self._schema or self._node.draft < 6:
@@ -351,7 +345,7 @@ class _Reader:
         exprs = dict.fromkeys(self._space.of_value(value) for value in others)
         found = [self._space.values(expr) for expr in exprs]
         spellings = [v.numbers for v in found if v.numbers != NO_NUMBERS]
-        rest = algebra.disjunction(v._replace(numbers=NO_NUMBERS) for v in found)
+        rest = algebra.disjunction((v._replace(numbers=NO_NUMBERS) for v in found), self._space)
         if spellings:
             rest = rest._replace(numbers=_joined(spellings))
         return rest._replace(strings=Strings(strings.literals(tuple(texts)))) if texts else rest
@@ -366,7 +360,7 @@ class _Reader:
         return found
 
     def _any_of(self) -> Values:
-        return algebra.disjunction(map(self._space.values, self._branches("anyOf")))
+        return algebra.disjunction(map(self._space.values, self._branches("anyOf")), self._space)
 
     def _one_of(self) -> Values:
         space = self._space
@@ -378,7 +372,7 @@ class _Reader:
                 if j != i and not space.are_disjoint(expr, other):
                     only = space.conjunction(only, space.complement(other))
             parts.append(only)
-        return algebra.disjunction(space.values(part) for part in parts if part != NOTHING)
+        return algebra.disjunction((space.values(part) for part in parts if part != NOTHING), space)
 
     def _branches(self, keyword: str) -> Iterator[Expr]:
         branches = self._schema[keyword]
@@ -418,7 +412,7 @@ class _Reader:
                 )
                 of_schema = self._space.values(self._child(keyword, name))
                 present = algebra.conjunction(has, of_schema, self._space)
-            either = algebra.disjunction((absent, present))
+            either = algebra.disjunction((absent, present), self._space)
             found = algebra.conjunction(found, either, self._space)
         return found
 

@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from constrain.automata.dfa import ByteDFA, intersect, subtract, union
+from constrain.automata.dfa import START, ByteDFA, intersect, subtract, union
 from constrain.schema import numbers, strings
+from constrain.schema.counting import characters, fewest_within
 
 Expr = int
 """A conjunction of subschemas, by its number in `constrain.schema.space.Space`."""
@@ -74,7 +75,23 @@ class Strings:
         """Whether no string is left."""
         if self.content is None:
             return self.most is not None and self.most < self.least
-        return self.whole().is_empty()
+        if self.content.is_empty() or (self.least == 0 and self.most is None):
+            return self.content.is_empty()
+        return fewest_within(self.content, self.least, self.most) is None
+
+    def content_size(self) -> int:
+        """States of the language's automaton."""
+        return 1 if self.content is None else self.content.n_states
+
+    def plain(self) -> Strings:
+        """The same strings, without bounds that the language keeps by itself."""
+        if self.content is None or (self.least == 0 and self.most is None):
+            return self
+        text = characters(strings.spell(self.content, any_escape=False))
+        shortest = text.fewest(START, 0)
+        least = 0 if shortest is not None and shortest >= self.least else self.least
+        is_kept = self.most is None or (text.longest is not None and text.longest <= self.most)
+        return Strings(self.content, least, None if is_kept else self.most)
 
 
 ALL_STRINGS = Strings()
@@ -145,7 +162,7 @@ class Arrays:
         rest: what all further items are.
         least, most: how many items there are; None: any number.
         contains: what some of them are.
-        unique: no two are equal.
+        unique: where the schema says that no two are equal, a JSON pointer; empty if it does not.
     """
 
     prefix: tuple[Expr, ...] = ()
@@ -153,7 +170,7 @@ class Arrays:
     least: int = 0
     most: int | None = None
     contains: tuple[Contains, ...] = ()
-    unique: bool = False
+    unique: str = ""
 
     def item(self, index: int) -> Expr:
         """What an item is, but for `contains`."""
@@ -192,6 +209,7 @@ class Objects:
         least, most: how many members there are; None: any number.
         witnesses: members that must be there besides.
         relevant: per class, the witnesses that its members can be; see `costs.plain_shape`.
+        is_distinct: no key may come twice; where that makes no difference, keys of classes may.
     """
 
     names: dict[str, Expr] = field(default_factory=dict)
@@ -201,6 +219,7 @@ class Objects:
     most: int | None = None
     witnesses: tuple[Witness, ...] = ()
     relevant: tuple[frozenset[int], ...] = ()
+    is_distinct: bool = False
 
     @cached_property
     def behind(self) -> dict[str, frozenset[str]]:

@@ -22,6 +22,7 @@ from constrain.automata.dfa import START, ByteDFA
 from constrain.automata.lexer import DEAD, Members
 from constrain.errors import GrammarLimitError
 from constrain.schema import strings
+from constrain.schema.counting import Characters, Inner
 
 MAX_STATES = 1_000_000
 """Of one schema; a gigabyte."""
@@ -37,6 +38,9 @@ FIRST_CLASS = 16
 """The winners from here on are keys of a class; names come behind `FIRST_NAME`."""
 
 FIRST_NAME = 1 << 10
+
+FIRST_BLOCK = 1 << 30
+"""The winners from here on are blocks of strings of a language, by the state behind them."""
 
 Entry = tuple[bytes, int]  # the spelling of a key, and its winner; REFUSED: it must not come
 REFUSED = -1
@@ -288,6 +292,70 @@ class Lexicon:
         if not least:
             row[QUOTE] = self.end(VALUE)
         return self._made_row(row)
+
+    def counted_text(
+        self, text: Characters, state: int, least: int, room: int | None, block: int | None
+    ) -> int:
+        """The state inside a string of a language of which some characters are still to come.
+
+        Args:
+            text: the spellings of the whole string.
+            state: of these, where it stands.
+            least: see `counted`.
+            room: see `counted`.
+            block: characters after which the lexeme ends, as `FIRST_BLOCK` and the state then.
+        """
+        depth = block if block is not None else room if room is not None else least
+        levels = [{(state, least)}]
+        for _ in range(depth):
+            levels.append(
+                {(t, max(0, few - 1)) for here, few in levels[-1] for t in text.after(here)}
+            )
+        if block is not None and room is not None:
+            needed = [text.fewest(t, few) for t, few in levels[-1]]
+            if all(n is None or n <= room - block for n in needed):
+                room = None  # so it is the same in all blocks but the last ones
+        for done in range(depth, -1, -1):
+            left = None if room is None else room - done
+            until = None if block is None else block - done
+            for t, few in levels[done]:
+                key = ("text", text, t, few, left, until)
+                if key not in self._made:
+                    self._made[key] = self._text_state(text, t, few, left, until)
+        return self._made["text", text, state, least, room, block]
+
+    def _text_state(
+        self, text: Characters, state: int, least: int, room: int | None, block: int | None
+    ) -> int:
+        if block == 0:
+            needed = text.fewest(state, least)
+            is_possible = needed is not None and (room is None or needed <= room)
+            return self.end(FIRST_BLOCK + state) if is_possible else DEAD
+        if room is None and block is None and not least:
+            return self.embed(text.spelling, VALUE, QUOTE) + state - START
+        behind = (
+            max(0, least - 1),
+            None if room is None else room - 1,
+            None if block is None else block - 1,
+        )
+        row = _empty_row() if room == 0 else self._inside(text, Inner(state, START), behind)
+        if not least and text.may_end(state):
+            row[QUOTE] = self.end(VALUE)
+        return self._made_row(row)
+
+    def _inside(self, text: Characters, inner: Inner, behind: tuple[int | None, ...]) -> Row:
+        """int32[256], the bytes of one character, behind which some more may come."""
+        row = _empty_row()
+        for byte in text.bytes_of(inner):
+            target = text.step(inner, byte)
+            if isinstance(target, Inner):
+                key = ("inside", text, target, *behind)
+                if key not in self._made:
+                    self._made[key] = self._made_row(self._inside(text, target, behind))
+                row[byte] = self._made[key]
+            elif target is not None:
+                row[byte] = self._made["text", text, target, *behind]
+        return row
 
     def _one_character(self, target: int) -> Row:
         """int32[256], the spellings of one character, behind which `target` is reached."""

@@ -124,7 +124,7 @@ class Space:
         if len(wanted) < 2:
             return wanted[0] if wanted else NOTHING
         if wanted not in self._by_choice:
-            part = self._part(lambda: algebra.disjunction(map(self.values, wanted)))
+            part = self._part(lambda: algebra.disjunction(map(self.values, wanted), self))
             self._by_choice[wanted] = self._expr(frozenset([(part, True)]))
         return self._by_choice[wanted]
 

@@ -104,6 +104,7 @@ class TagFrames:
         self._ids: dict[object, int] = {}
         self._starts: list[int | None] = []
         self._steps: dict[tuple[int, int], tuple[Result, ...]] = {}
+        self.tracks = any(frames.tracks for frames in self.schemas)
         self.end = self.number(End())
         self.first = self.number(Free(0))
 
@@ -150,6 +151,26 @@ class TagFrames:
         if isinstance(frame, Inside):
             return self.schemas[frame.schema].cost(frame.number)
         return 0
+
+    def measure(self, number: int, added: bytes) -> int:
+        """See `Frames.measure`."""
+        frame = self.frames[number]
+        if not isinstance(frame, Inside):
+            return number
+        measured = self.schemas[frame.schema].measure(frame.number, added)
+        return self.number(Inside(frame.schema, measured))
+
+    def bare(self, number: int) -> int:
+        """See `Frames.bare`."""
+        frame = self.frames[number]
+        if not isinstance(frame, Inside):
+            return number
+        return self.number(Inside(frame.schema, self.schemas[frame.schema].bare(frame.number)))
+
+    def is_tracked(self, number: int) -> bool:
+        """See `Frames.is_tracked`."""
+        frame = self.frames[number]
+        return isinstance(frame, Inside) and self.schemas[frame.schema].is_tracked(frame.number)
 
     def _island_cost(self, island: Island) -> int:
         around = len(island.begin.encode()) + len(island.end.encode())

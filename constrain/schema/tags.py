@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from constrain.automata.dfa import ByteDFA
 from constrain.automata.regex import compile_pattern
 from constrain.errors import EmptyLanguageError, GrammarLimitError, SchemaError, TagError
 from constrain.grammar.rules import Grammar
@@ -60,6 +61,9 @@ class TagGrammar:
     extra_bytes: bytes = field(repr=False)
     fingerprint: str
     name: str = "tags"
+
+
+AnyGrammar = Grammar | SchemaGrammar | TagGrammar
 
 
 def tags_grammar(
@@ -149,7 +153,9 @@ def _content(tag: Tag, place: int) -> SchemaGrammar | Regular:
         )
     language = None
     if any(p.rhs for p in content.productions):
-        language = compile_pattern(content.terminals[0].pattern)
+        (terminal,) = content.terminals
+        given = terminal.automaton
+        language = given if isinstance(given, ByteDFA) else compile_pattern(terminal.pattern)
         language = None if language.is_empty() else language
     has_empty = not all(p.rhs for p in content.productions)
     if language is None and not has_empty:

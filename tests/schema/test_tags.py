@@ -132,10 +132,14 @@ SPECS = {
     "at least": Spec((("<", "a", ">"),), at_least=2),
     "at most": Spec((("<", "a", ">"), ("b", "a", "b")), at_most=1),
     "none at all": Spec((("<", "a", ">"),), at_most=0),
+    "items that differ": Spec(
+        (("<", {"type": "array", "items": {"type": "integer"}, "uniqueItems": True}, ">"),)
+    ),
     "exactly": Spec((("<", "a?", ">"),), at_least=1, at_most=2),
     "no text": Spec((("<a", "a", ">"), ("<", "b*", ">")), text=False, at_least=1),
 }
 LETTERS = {
+    "items that differ": ["<[", "1", ",", "]", ">"],
     "at least": ["<a>", "<", "a", ">"],
     "exactly": ["<a", "<", "a", ">"],
     "letters of several bytes": ["é", "è", "€", '"', "a"],
