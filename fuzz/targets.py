@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 import constrain
 from constrain import Grammar, MaskStore, Matcher, Vocabulary
+from constrain.cli.diagnosis import byte_matcher
 from constrain.compiler import terminal_dfa
 from constrain.errors import GrammarError, PatternError, StoreError
 from constrain.grammar.builtin import builtin_folder
@@ -92,6 +93,52 @@ def fuzz_grammar_text(text: str) -> None:
                 terminal_dfa(terminal, in_context=in_context).check()
             except PatternError:
                 continue
+
+
+# --- GBNF -----------------------------------------------------------------------------------
+
+GBNF_SEEDS = (
+    'root ::= item ("," ws item)*\nitem ::= [a-z] | "\\"" [^"\\n]{1,20} "\\"" #x\nws ::= [ \\t]*\n',
+    'root ::= "(" root ")" |\n  x{2,} | ("a" | "")?\nx ::= "\\x41\\u00e9" x | .\n',
+    'root ::= root [-+*/] root | n\nn ::= [0-9]+ ("." [0-9]{1,3})? | "é" n\r\n\r\ny-1 ::= root n\n',
+)
+GBNF_FRAGMENTS = (
+    *'"[]()|*+?.{}^-#\\\n 09az', "::=", "root", "root ::= ", "\nx ::= ", "x", "[^", "a-z", '"ab"',
+    "{0,3}", "{1,}", "{60000}", "{9999999}", "\\x", "\\u00e9", "\\U0001F600", "\\uD800", "<",
+    "!<[1]>", "é", "\ud800", "\x00", "\r\n", "# c", " | ", "[a]", "(a)", "_",
+)  # fmt: skip
+
+
+@st.composite
+def gbnf_texts(draw: st.DrawFn) -> str:
+    """Fragments in a row, or a grammar with some pieces cut out or put in."""
+    some = st.lists(st.sampled_from(GBNF_FRAGMENTS), max_size=12).map("".join)
+    text = draw(st.one_of(some, st.sampled_from(GBNF_SEEDS), st.sampled_from(GBNF_SEEDS)))
+    for _ in range(draw(st.integers(0, 5))):
+        start = draw(st.integers(0, len(text)))
+        stop = start + draw(st.sampled_from([0, 0, 1, 1, 2, 5]))
+        new = draw(st.one_of(st.sampled_from(GBNF_FRAGMENTS), some, st.text(max_size=3)))
+        text = text[:start] + new + text[stop:]
+    return text
+
+
+@fuzzed
+@given(gbnf_texts())
+def fuzz_gbnf_text(text: str) -> None:
+    """Any text is a grammar that compiles, or is refused by a `GrammarError`."""
+    with within(GRAMMAR_SECONDS):
+        try:
+            grammar = Grammar.from_ebnf(text)
+        except GrammarError as error:
+            assert error.problem
+            assert error.line is not None
+            assert 1 <= error.line <= text.count("\n") + 1
+            return
+        for terminal in grammar.terminals:
+            terminal_dfa(terminal, in_context=True).check()
+        matcher = byte_matcher(grammar)
+        if not matcher.is_accepting():
+            assert matcher.allowed_bytes().any()
 
 
 # --- patterns -------------------------------------------------------------------------------
@@ -218,7 +265,13 @@ def _target(test: Any) -> Target:
 
 TARGETS: dict[str, Callable[..., None]] = {
     test.__name__: test
-    for test in (fuzz_grammar_text, fuzz_pattern, fuzz_store_bytes, fuzz_matcher_vs_reference)
+    for test in (
+        fuzz_grammar_text,
+        fuzz_gbnf_text,
+        fuzz_pattern,
+        fuzz_store_bytes,
+        fuzz_matcher_vs_reference,
+    )
 }
 
 

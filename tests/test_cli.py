@@ -304,6 +304,10 @@ def test_bytes_are_spelled_as_ranges() -> None:
         ["check", "-", "--grammar", "absent.lark"],
         ["check", "-", "--grammar", "json", "--start", "value"],
         ["check", "-", "--gram", "json"],
+        ["check", "-", "--grammar", "json", "--gbnf", "g.gbnf"],
+        ["check", "-", "--gbnf", "absent.gbnf"],
+        ["check", "-", "--gbnf", "a_file", "--start", "value"],
+        ["check", "-", "--gbnf", "a_file", "--lexing", "longest"],
         ["generate", "--choice", "a", "--temperature", "0"],
         ["generate", "--choice", "a", "--temperature", "1", "--greedy"],
         ["generate", "--choice", "a", "--max-new-tokens", "0"],
@@ -332,10 +336,13 @@ def test_usage_errors(arguments: list[str], run: Run) -> None:
         (["--regex", r"(a)\1"], r"(a)\1"),
         (["--grammar", "bad.lark"], "line 2, column"),
         (["--grammar", "bad.lark"], "the grammar is bad.lark"),
+        (["--gbnf", "bad.gbnf"], "line 1, column 16"),
+        (["--gbnf", "bad.gbnf"], "the grammar is bad.gbnf"),
     ],
 )
 def test_errors_of_the_library_are_messages(arguments: list[str], said: str, run: Run) -> None:
     Path("bad.lark").write_text('start: "a"\n  | b\n')
+    Path("bad.gbnf").write_text('root ::= "a" | b\n')
     code, out, err = run("check", "-", *arguments)
     assert (code, out) == (Exit.LIBRARY_ERROR, "")
     assert said in err
@@ -359,6 +366,17 @@ def test_a_grammar_file_is_read_with_its_options(run: Run) -> None:
     assert "B" in err
     code, out, _ = run(*arguments, "--lexing", "any", stdin=b"abb")
     assert (code, out) == (Exit.OK, "standard input: accepted by grammar g, 3 bytes\n")
+
+
+def test_a_gbnf_file_is_read(run: Run) -> None:
+    Path("pairs.gbnf").write_text('root ::= "(" root ")" |\n  [a-z]+ # a name\n')
+    arguments = ("check", "-", "--gbnf", "pairs.gbnf")
+    code, out, _ = run(*arguments, stdin=b"((ab))")
+    assert (code, out) == (Exit.OK, "standard input: accepted by grammar pairs, 6 bytes\n")
+    code, out, _ = run(*arguments, stdin=b"((ab]")
+    assert code == Exit.NOT_OF_GRAMMAR
+    assert "line 1, column 5" in out
+    assert "next byte: ')' 'a'..'z'" in out
 
 
 def test_an_interrupt_ends_quietly(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

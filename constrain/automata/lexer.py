@@ -22,6 +22,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -152,6 +153,13 @@ def join_terminals(
 
 def _accepts_something(dfa: ByteDFA) -> bool:
     return bool(dfa.accepting.any())
+
+
+class Alike(NamedTuple):
+    """Lexer states that are nearly like others."""
+
+    base: NDArray[np.int32]  # [L] the state that it is like, DEAD if none
+    within: NDArray[np.int32]  # [L] for so many bytes to come the two are alike
 
 
 class Lexer:

@@ -18,6 +18,7 @@ from constrain.errors import GrammarLimitError
 from constrain.grammar.normalize import NormalGrammar
 
 MAX_STATES = 100_000
+MAX_ITEMS = 2_000_000  # over all states
 
 Item = tuple[int, int]  # (production, dot)
 
@@ -55,7 +56,7 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
     """Build the canonical LR(0) collection, states numbered in order of discovery.
 
     Raises:
-        GrammarLimitError: more than `MAX_STATES` states.
+        GrammarLimitError: more than `MAX_STATES` states or `MAX_ITEMS` items.
     """
     by_lhs: dict[int, list[int]] = defaultdict(list)
     for index, (lhs, _) in enumerate(grammar.productions):
@@ -71,7 +72,7 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
     n_terminals = len(grammar.terminals)
     accept = -1
     accessing = [-1]
-    state = 0
+    state = n_items = 0
     while state < len(kernels):
         edges: dict[int, list[Item]] = defaultdict(list)
         wanted: dict[int, None] = {}
@@ -88,6 +89,7 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
             wanted[rhs[dot]] = None
         for production in left_corners.productions(wanted):
             edges[grammar.productions[production][1][0]].append((production, 1))
+        n_items += sum(map(len, edges.values())) + len(complete)
         shift.append({})
         goto.append({})
         reductions.append(tuple(dict.fromkeys(complete)))
@@ -107,10 +109,7 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
             else:
                 goto[-1][symbol] = target
         state += 1
-        if len(kernels) > MAX_STATES:
-            raise GrammarLimitError(
-                f"the grammar needs more than {MAX_STATES} LR states; make it smaller"
-            )
+        _check_size(len(kernels), n_items)
     return LRAutomaton(
         grammar=grammar,
         shift=tuple(shift),
@@ -120,6 +119,18 @@ def build_lr0(grammar: NormalGrammar) -> LRAutomaton:
         accept=accept,
         accessing=tuple(accessing),
     )
+
+
+def _check_size(n_states: int, n_items: int) -> None:
+    if n_states > MAX_STATES:
+        raise GrammarLimitError(
+            f"the grammar needs more than {MAX_STATES} LR states; make it smaller"
+        )
+    if n_items > MAX_ITEMS:
+        raise GrammarLimitError(
+            f"the LR states of the grammar have more than {MAX_ITEMS} items; make chains of "
+            f"rules that begin with one another shorter"
+        )
 
 
 class _LeftCorners:

@@ -69,7 +69,10 @@ def compile_tree(
 
 
 def _too_deep(pattern: str) -> PatternError:
-    return PatternError("the pattern's groups are nested too deeply; flatten them", pattern=pattern)
+    return PatternError(
+        "the pattern's groups are nested too deeply for Python's stack; flatten them",
+        pattern=pattern,
+    )
 
 
 def _compile(tree: Tree, pattern: str, in_context: bool, max_items: int) -> ByteDFA:

@@ -37,6 +37,7 @@ EXAMPLES = """\
   constrain generate --choice yes --choice no --prompt "Is water wet? "
   constrain generate --regex '\\d{4}-\\d\\d-\\d\\d' --prompt "Today is " --temperature 0.8 --seed 7
   constrain generate --grammar my_language.lark --model path/to/model --stream
+  constrain generate --gbnf chess.gbnf --prompt "1. e4 "
   cat prompt.txt | constrain generate --grammar json --prompt - > answer.json
   constrain generate --schema book.schema.json --indent 2 --prompt "A book, as JSON:"
 """

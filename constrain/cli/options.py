@@ -83,13 +83,14 @@ def add_command(
 
 def add_grammar(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what texts may be."""
-    group = parser.add_argument_group("the grammar (one of the first four)")
+    group = parser.add_argument_group("the grammar (one of the first five)")
     one = group.add_mutually_exclusive_group(required=True)
     one.add_argument(
         "--grammar",
         metavar="NAME|FILE",
         help=f"a built-in grammar ({', '.join(builtin_names())}), or a file in Lark's language",
     )
+    one.add_argument("--gbnf", metavar="FILE", help="a file in GBNF, llama.cpp's grammar language")
     one.add_argument("--regex", metavar="PATTERN", help="a Python re pattern, for the whole text")
     one.add_argument(
         "--choice", metavar="TEXT", action="append", help="one of the texts; give it repeatedly"
@@ -160,6 +161,8 @@ def read_grammar(options: argparse.Namespace) -> AnyGrammar:
         return _read_schema(options, given)
     if given:
         raise UsageError(f"--{next(iter(given))} goes with --schema FILE only")
+    if options.gbnf is not None:
+        return _read_by(Grammar.from_ebnf, Path(options.gbnf))
     if name is not None:
         return Grammar.builtin(name)
     if options.regex is not None:
@@ -266,14 +269,21 @@ def _names_file(name: str) -> bool:
 
 
 def _read_grammar_file(path: Path, options: argparse.Namespace) -> Grammar:
-    text = read_text(str(path), MAX_GRAMMAR_BYTES)
-    try:
-        grammar = Grammar.from_lark(
+    def read(text: str) -> Grammar:
+        return Grammar.from_lark(
             text,
             start=options.start or "start",
             lexing=options.lexing or "longest",
             base_path=path.parent,
         )
+
+    return _read_by(read, path)
+
+
+def _read_by(read: Callable[[str], Grammar], path: Path) -> Grammar:
+    text = read_text(str(path), MAX_GRAMMAR_BYTES)
+    try:
+        grammar = read(text)
     except GrammarError as error:
         error.add_note(f"the grammar is {path}")
         raise

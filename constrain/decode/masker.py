@@ -110,15 +110,23 @@ class Masker:
         for end, effect, nodes in by_end(hits):
             after = self._crossing.measured(stacks, effect), end
             yield after, tokens_at(self.walker.trie, nodes, self.walker.words)
-        forest = self.lexer_row(state).forest
-        parser = self._machine.parser
-        below = parser.beneath(stacks, FIRST_DEPTH)
-        top = stacks if below is None else parser.cut(stacks, FIRST_DEPTH)
-        for after, nodes in self._crossing.ends(top, below, forest):
-            yield after, tokens_at(forest.trie, nodes, self.walker.words)
+        yield from self._crossing_ends(thread)
         following = self._machine.next_lexeme(thread)
         if following is not None:
             yield from self.ends(following)
+
+    def _crossing_ends(self, thread: Thread) -> Iterator[tuple[Thread, Row]]:
+        """The same of tokens that cross the end of the lexeme."""
+        stacks, state = thread
+        stored = self.lexer_row(state)
+        parser = self._machine.parser
+        below = parser.beneath(stacks, FIRST_DEPTH)
+        top = stacks if below is None else parser.cut(stacks, FIRST_DEPTH)
+        for after, nodes in self._crossing.ends(top, below, stored.forest):
+            yield after, tokens_at(stored.forest.trie, nodes, self.walker.words)
+        if stored.changed is not None:
+            for after, row in self._crossing_ends((stacks, stored.base)):
+                yield after, row & ~stored.changed
 
     def outcomes(self, threads: Threads) -> list[tuple[Threads, Row]]:
         """Where tokens lead: disjoint sets of tokens, each with its live threads afterwards."""
@@ -152,6 +160,8 @@ class Masker:
         stacks, state = thread
         stored = self.lexer_row(state)
         row: Row = stored.inside | crossed
+        if stored.changed is not None:
+            row |= self.row((stacks, stored.base)) & ~stored.changed
         for end, effect, tokens in stored.unsure:
             if self._completer.is_viable((self._crossing.measured(stacks, effect), end)):
                 row |= tokens

@@ -1,9 +1,7 @@
 """Rules as written → BNF: templates, groups, options and repetitions become productions.
 
-Each group, option and repetition becomes one nonterminal, named by what it says, such as
-`("," value)*`; equal ones are shared. The size of the result is linear in the grammar's: parts
-are never multiplied out, and `x~n..m` takes O(log m) productions. Aliases, `?rule`, `!rule`
-and the priorities of rules shape Lark's trees and not the language: they are left out.
+`bnf` writes groups, options and repetitions. Aliases, `?rule`, `!rule` and the priorities of
+rules shape Lark's trees and not the language: they are left out.
 """
 
 from __future__ import annotations
@@ -14,6 +12,7 @@ from dataclasses import dataclass
 from lark import Token, Tree
 
 from constrain.errors import GrammarError, GrammarLimitError, GrammarSyntaxError
+from constrain.grammar.bnf import MAX_SHOWN, ProductionWriter, Sequence
 from constrain.grammar.larkfile import (
     Body,
     Definition,
@@ -35,12 +34,8 @@ from constrain.grammar.pattern import (
 )
 from constrain.grammar.rules import Production, Terminal
 
-MAX_PRODUCTIONS = 100_000
 MAX_TEMPLATE_NAME = 2000  # characters of `template{arguments}`, nested ones included
-MAX_SHOWN = 60  # characters of a name made from what it says
-BLOCK = 4  # how often a block of a repetition repeats the next smaller block
 
-Sequence = tuple[str, ...]
 Argument = str | Symbol  # a symbol of the BNF, or a template to be applied
 
 
@@ -114,11 +109,9 @@ class BnfWriter:
         self._patterns = PatternWriter()
         self._made_by_layout = module.directives.made_by_layout
         self._terminals: dict[str, Terminal] = {}
-        self._alternatives: dict[str, dict[Sequence, None]] = {}
-        self._groups: dict[tuple[object, ...], str] = {}
+        self._rules = ProductionWriter()
         self._anonymous: dict[Piece, str] = {}
         self._named: dict[Piece, Symbol] = {}
-        self._n_productions = 0
         self._waiting: list[tuple[str, Definition, Mapping[str, Argument]]] = []
         # A literal in a rule is the terminal that defines the same pattern, as in Lark.
         for symbol in reachable_symbols(module):
@@ -133,9 +126,7 @@ class BnfWriter:
     @property
     def productions(self) -> tuple[Production, ...]:
         """The productions written so far."""
-        return tuple(
-            Production(lhs, rhs) for lhs, rules in self._alternatives.items() for rhs in rules
-        )
+        return self._rules.productions
 
     def ignore(self, body: Body) -> str:
         """Return the name of the terminal that an `%ignore` adds."""
@@ -175,21 +166,13 @@ class BnfWriter:
             for body in definition.bodies:
                 scope = _Scope(name, body.module, arguments)
                 for sequence in self._expansions(body.tree, scope):
-                    self._add(name, sequence, scope)
+                    self._rules.add(name, sequence)
 
     def _ask_for(
         self, name: str, definition: Definition, arguments: Mapping[str, Argument]
     ) -> None:
-        if name not in self._alternatives:
-            self._alternatives[name] = {}
+        if self._rules.declare(name):
             self._waiting.append((name, definition, arguments))
-
-    def _add(self, lhs: str, rhs: Sequence, scope: _Scope) -> None:
-        self._alternatives[lhs].setdefault(rhs)
-        self._n_productions += 1
-        if self._n_productions > MAX_PRODUCTIONS:
-            problem = f"the grammar has more than {MAX_PRODUCTIONS} productions"
-            raise scope.source.error(GrammarLimitError, problem, None)
 
     # --- expressions → sequences of symbols -------------------------------------------
 
@@ -209,91 +192,22 @@ class BnfWriter:
         if node.data == "value":
             return (self._value(_trees(node)[0], scope),)
         if node.data == "expansions":
-            return self._group(self._expansions(node, scope), scope)
+            return self._rules.group(self._expansions(node, scope), scope.rule)
         if node.data == "maybe":
-            return self._optional(self._expansions(_trees(node)[0], scope), scope)
+            return self._rules.optional(self._expansions(_trees(node)[0], scope), scope.rule)
         assert node.data == "expr", node.data
         inner = _trees(node)[0]
         operator = str(node.children[1])
         if operator == "~":
-            return self._repeat(self._item(inner, scope), *repeat_bounds(node, scope.source), scope)
+            low, high = repeat_bounds(node, scope.source)
+            return self._rules.repeat(self._item(inner, scope), low, high, scope.rule)
         if inner.data == "expansions":
             alternatives = self._expansions(inner, scope)
         else:
             alternatives = [self._item(inner, scope)]
         if operator == "?":
-            return self._optional(alternatives, scope)
-        return self._loop(alternatives, operator, scope)
-
-    def _group(self, alternatives: list[Sequence], scope: _Scope) -> Sequence:
-        if len(alternatives) == 1:
-            return alternatives[0]
-        return self._nonterminal(f"({_show(alternatives)})", alternatives, scope)
-
-    def _optional(self, alternatives: list[Sequence], scope: _Scope) -> Sequence:
-        return self._nonterminal(f"[{_show(alternatives)}]", [(), *alternatives], scope)
-
-    def _loop(self, alternatives: list[Sequence], operator: str, scope: _Scope) -> Sequence:
-        atomic = len(alternatives) == 1 and len(alternatives[0]) == 1
-        shown = _show(alternatives) if atomic else f"({_show(alternatives)})"
-        first: list[Sequence] = [()] if operator == "*" else alternatives
-        return self._nonterminal(shown + operator, first, scope, then=alternatives)
-
-    def _repeat(self, item: Sequence, low: int, high: int, scope: _Scope) -> Sequence:
-        """Return `item~low..high`: the fixed part, then the optional rest."""
-        if len(item) > 1 and high > BLOCK:
-            item = self._nonterminal(f"({' '.join(item)})", [item], scope)
-        return self._times(item, low, scope) + self._up_to(item, high - low, scope)
-
-    def _times(self, item: Sequence, n: int, scope: _Scope) -> Sequence:
-        """Return `item` n times, as blocks of blocks."""
-        if n <= BLOCK:
-            return item * n
-        block = self._block(item, n // BLOCK, scope)
-        return block * BLOCK + item * (n % BLOCK)
-
-    def _block(self, item: Sequence, n: int, scope: _Scope) -> Sequence:
-        if n == 1:
-            return item
-        return self._nonterminal(f"{_atom(item)}~{n}", [self._times(item, n, scope)], scope)
-
-    def _up_to(self, item: Sequence, n: int, scope: _Scope) -> Sequence:
-        """Return `item` 0 to n times, each count in exactly one way.
-
-        With blocks of q = (n + 1) // BLOCK items, 0…n are i blocks and up to q − 1 items
-        (i < BLOCK), or BLOCK blocks and j items (j < (n + 1) % BLOCK).
-        """
-        if n == 0:
-            return ()
-        if n < BLOCK:
-            alternatives = [item * i for i in range(n + 1)]
-        else:
-            size, n_left = divmod(n + 1, BLOCK)
-            block = self._block(item, size, scope)
-            rest = self._up_to(item, size - 1, scope)
-            alternatives = [block * i + rest for i in range(BLOCK)]
-            alternatives += [block * BLOCK + item * j for j in range(n_left)]
-        return self._nonterminal(f"{_atom(item)}~0..{n}", alternatives, scope)
-
-    def _nonterminal(
-        self,
-        shown: str,
-        alternatives: list[Sequence],
-        scope: _Scope,
-        then: list[Sequence] | None = None,
-    ) -> Sequence:
-        """Return the nonterminal of some alternatives; those of `then` go on after itself."""
-        key = (tuple(alternatives), None if then is None else tuple(then))
-        if key not in self._groups:
-            if len(shown) > MAX_SHOWN or shown in self._alternatives:
-                shown = f"{scope.rule}#{len(self._groups)}"
-            self._groups[key] = shown
-            self._alternatives[shown] = {}
-            for alternative in alternatives:
-                self._add(shown, alternative, scope)
-            for alternative in then or ():
-                self._add(shown, (shown, *alternative), scope)
-        return (self._groups[key],)
+            return self._rules.optional(alternatives, scope.rule)
+        return self._rules.loop(alternatives, operator, scope.rule)
 
     # --- values → symbols -------------------------------------------------------------
 
@@ -382,11 +296,3 @@ class BnfWriter:
 def _refuse_declared(symbol: Symbol, at: Token, scope: _Scope) -> None:
     if not symbol.definition.bodies:
         raise scope.source.error(GrammarError, declared_problem(symbol.name), at)
-
-
-def _show(alternatives: list[Sequence]) -> str:
-    return " | ".join(" ".join(alternative) for alternative in alternatives)
-
-
-def _atom(item: Sequence) -> str:
-    return item[0] if len(item) == 1 else f"({' '.join(item)})"

@@ -91,14 +91,7 @@ def drop_unproductive(
     productions: list[Production], terminals: Collection[str]
 ) -> list[Production]:
     """Keep the productions all of whose symbols derive some sentence of `terminals`."""
-    productive = set(terminals)
-    changed = True
-    while changed:
-        changed = False
-        for production in productions:
-            if production.lhs not in productive and productive.issuperset(production.rhs):
-                productive.add(production.lhs)
-                changed = True
+    productive = derivable_symbols(productions, terminals)
     return [p for p in productions if productive.issuperset(p.rhs)]
 
 
@@ -120,16 +113,32 @@ def drop_unreachable(productions: list[Production], start: str) -> list[Producti
 
 def nullable_symbols(productions: Iterable[Production]) -> set[str]:
     """The nonterminals that derive the empty sentence."""
-    productions = list(productions)
-    nullable: set[str] = set()
-    changed = True
-    while changed:
-        changed = False
-        for production in productions:
-            if production.lhs not in nullable and nullable.issuperset(production.rhs):
-                nullable.add(production.lhs)
-                changed = True
-    return nullable
+    return derivable_symbols(productions, ())
+
+
+def derivable_symbols(productions: Iterable[Production], leaves: Iterable[str]) -> set[str]:
+    """The leaves, and the nonterminals that derive some sentence of leaves; in linear time."""
+    derivable = set(leaves)
+    lacking: list[tuple[str, set[str]]] = []  # of each production, what is not derivable yet
+    users: dict[str, list[int]] = {}
+    waiting: list[str] = []
+    for production in productions:
+        lacks = set(production.rhs) - derivable
+        for symbol in lacks:
+            users.setdefault(symbol, []).append(len(lacking))
+        lacking.append((production.lhs, lacks))
+        if not lacks:
+            waiting.append(production.lhs)
+    for symbol in waiting:
+        if symbol in derivable:
+            continue
+        derivable.add(symbol)
+        for user in users.get(symbol, ()):
+            lhs, lacks = lacking[user]
+            lacks.discard(symbol)
+            if not lacks:
+                waiting.append(lhs)
+    return derivable
 
 
 def split_nullable_runs(productions: list[Production], nullable: set[str]) -> list[Production]:

@@ -212,6 +212,23 @@ class Grammar:
         return syntax.from_lark(text, start=start, lexing=lexing, ties=ties, base_path=base_path)
 
     @classmethod
+    def from_ebnf(cls, text: str) -> Grammar:
+        """A grammar in GBNF, the grammar language of llama.cpp; `root` is a whole text.
+
+        Rules are over characters, with no lexer: `lexing` is "any", and nothing is ignored.
+
+        Args:
+            text: the grammar.
+
+        Raises:
+            GrammarError: the text is no grammar, or one that cannot be supported; the
+                message has line, column and a caret.
+        """
+        from constrain.grammar import syntax  # noqa: PLC0415 - it builds on this module
+
+        return syntax.from_ebnf(text)
+
+    @classmethod
     def from_regex(cls, pattern: str) -> Grammar:
         """The texts that a Python `re` pattern matches from end to end.
 
@@ -342,6 +359,26 @@ class Grammar:
         from constrain.schema.tags import tags_grammar  # noqa: PLC0415 - it builds on this module
 
         return tags_grammar(tags, triggers=triggers, text=text, at_least=at_least, at_most=at_most)
+
+    @staticmethod
+    def compose(outer: Grammar, parts: Mapping[str, Grammar]) -> Grammar:
+        """`outer` with whole texts of other grammars in the places of some symbols.
+
+        By `lexing="longest"` one lexer reads the whole: at a seam a lexeme is the longest that
+        any terminal of either grammar matches which could stand there. The last lexeme of a
+        part may so go on over what the outer grammar has behind it; see `grammar.compose`.
+
+        Args:
+            outer: the whole.
+            parts: by a terminal of `outer`, or a symbol that it uses and does not define.
+
+        Raises:
+            UndefinedSymbolError: a name is no such symbol.
+            GrammarError: a layout or guards, or the grammars differ in lexing or ties.
+        """
+        from constrain.grammar import syntax  # noqa: PLC0415 - it builds on this module
+
+        return syntax.compose(outer, parts)
 
     @property
     def terminal_names(self) -> frozenset[str]:

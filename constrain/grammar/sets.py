@@ -58,13 +58,14 @@ def bits(members: int) -> Iterator[int]:
 def _corner_sets(grammar: NormalGrammar, corner: int) -> list[int]:
     n_terminals = len(grammar.terminals)
     sets = [1 << t for t in range(n_terminals)] + [0] * len(grammar.nonterminals)
-    edges = sorted({(lhs, rhs[corner]) for lhs, rhs in grammar.productions})
-    changed = True
-    while changed:
-        changed = False
-        for lhs, symbol in edges:
-            merged = sets[lhs] | sets[symbol]
-            if merged != sets[lhs]:
-                sets[lhs] = merged
-                changed = True
+    users: dict[int, dict[int, None]] = {}
+    for lhs, rhs in grammar.productions:
+        users.setdefault(rhs[corner], {})[lhs] = None
+    waiting = list(range(n_terminals))
+    for symbol in waiting:
+        for user in users.get(symbol, ()):
+            merged = sets[user] | sets[symbol]
+            if merged != sets[user]:
+                sets[user] = merged
+                waiting.append(user)
     return sets

@@ -1,4 +1,4 @@
-"""The ways to write a grammar: Lark's language, a built-in name, one regex, a list of texts."""
+"""The ways to write a grammar: Lark's language, GBNF, a name, one regex, a list of texts."""
 
 from __future__ import annotations
 
@@ -7,11 +7,13 @@ from dataclasses import replace
 
 from constrain.errors import EmptyLanguageError, GrammarError
 from constrain.grammar.builtin import builtin
+from constrain.grammar.compose import compose
+from constrain.grammar.gbnf import from_ebnf
 from constrain.grammar.larkgrammar import from_lark
 from constrain.grammar.pattern import ANY_CHARACTER, check_pattern, escape, scoped
 from constrain.grammar.rules import Grammar, Production, Terminal
 
-__all__ = ["builtin", "from_choices", "from_lark", "from_regex"]
+__all__ = ["builtin", "compose", "from_choices", "from_ebnf", "from_lark", "from_regex"]
 
 MAX_CHOICES_NESTING = 40  # groups in one another in the pattern of a list of texts
 

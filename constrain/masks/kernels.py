@@ -19,6 +19,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from constrain.automata.lexer import Alike
 from constrain.masks.trie import FlatTrie
 
 DEAD = 0
@@ -129,6 +130,79 @@ def walk(
     ends.used[0] = n_ends
     cuts.used[0] = n_cuts
     return DONE
+
+
+@njit(nogil=True, cache=True)
+def heights(trie: FlatTrie) -> NDArray[np.int32]:
+    """int32[N]: the most bytes below each node."""
+    height = np.zeros(len(trie.byte), np.int32)
+    for start in range(len(trie.byte) - 1, -1, -1):
+        node = start + 1
+        while node < trie.end[start]:
+            height[start] = max(height[start], height[node] + 1)
+            node = trie.end[node]
+    return height
+
+
+@njit(nogil=True, cache=True)
+def differ(
+    table: LexerTable,
+    alike: Alike,
+    start: int,
+    trie: FlatTrie,
+    height: NDArray[np.int32],
+    path: Path,
+    ends: Hits,
+    cuts: Hits,
+    changed: NDArray[np.int32],
+) -> int:
+    """Walk from `start` where tokens do not end as they do from the state that it is like.
+
+    ends, cuts: as of `walk`, at those nodes only
+    changed: int32[N], becomes the nodes with tokens that may end otherwise
+
+    Returns:
+        How many nodes are in `changed`.
+    """
+    n_ends = 0
+    n_cuts = 0
+    n_changed = 0
+    path.state[0] = start
+    path.effect[0] = alike.base[start]  # the states of the other walk
+    apart = 0  # up to this node everything is changed
+    node = 1
+    stop = trie.end[0]
+    while node < stop:
+        depth = trie.depth[node]
+        column = table.byte_class[trie.byte[node]]
+        state = table.next[path.state[depth - 1], column]
+        if node >= apart:
+            other = table.next[path.effect[depth - 1], column]
+            is_like = alike.base[state] == other and height[node] <= alike.within[state]
+            if state == other or (state != DEAD and is_like):
+                node = trie.end[node]
+                continue
+            path.effect[depth] = other
+            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
+                apart = trie.end[node]
+        path.state[depth] = state
+        if trie.first[node] != trie.first[node + 1]:
+            changed[n_changed] = node
+            n_changed += 1
+            if state != DEAD:
+                ends.node[n_ends] = node
+                ends.state[n_ends] = state
+                ends.effect[n_ends] = 0
+                n_ends += 1
+        if state != DEAD and table.cut[state] != UNKNOWN and node + 1 != trie.end[node]:
+            cuts.node[n_cuts] = node
+            cuts.state[n_cuts] = state
+            cuts.effect[n_cuts] = 0
+            n_cuts += 1
+        node += 1
+    ends.used[0] = n_ends
+    cuts.used[0] = n_cuts
+    return n_changed
 
 
 @njit(nogil=True, cache=True, inline="always")

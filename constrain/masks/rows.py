@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import FINAL, Lexer, Members
+from constrain.automata.lexer import FINAL, Alike, Lexer, Members
 from constrain.automata.margin import canonical_effect
 from constrain.bitmask import n_words
 from constrain.errors import GrammarLimitError
@@ -33,6 +33,8 @@ from constrain.masks.kernels import (
     Hits,
     LexerTable,
     Path,
+    differ,
+    heights,
     mark_all,
     walk,
 )
@@ -49,11 +51,15 @@ class LexerRow(NamedTuple):
     inside: tokens that end in a state surely finishable
     unsure: the other tokens that end alive inside the lexeme, by end state and effect
     forest: what is left of the tokens inside which the lexeme ends
+    base: a state nearly like it, whose row has all other tokens; 0: there is none
+    changed: the tokens of which this row speaks, where there is a base
     """
 
     inside: NDArray[np.int32]  # [W]
     unsure: tuple[tuple[int, int, NDArray[np.int32]], ...]  # (lexer state, effect, [W])
     forest: Forest
+    base: int = 0
+    changed: NDArray[np.int32] | None = None  # [W]
 
 
 class Effects:
@@ -161,7 +167,12 @@ class Walker:
             state: of the lexer, not DEAD.
             sure: bool[L], see `constrain.automata.adjacency.Adjacency.sure`.
         """
-        ends, cuts = self.walk(state)
+        base = self._base(state)
+        changed = None
+        if base:
+            ends, cuts, changed = self._differing(state)
+        else:
+            ends, cuts = self.walk(state)
         is_sure = sure[ends.state]
         inside = tokens_at(self.trie, ends.node[is_sure], self.words)
         others = Hits(ends.node[~is_sure], ends.state[~is_sure], ends.effect[~is_sure], ends.used)
@@ -169,7 +180,30 @@ class Walker:
             (end, effect, tokens_at(self.trie, nodes, self.words))
             for end, effect, nodes in by_end(others)
         )
-        return LexerRow(inside, unsure, self._forest(cuts))
+        return LexerRow(inside, unsure, self._forest(cuts), base, changed)
+
+    def _base(self, state: int) -> int:
+        """The state that a lexer says this one is nearly like; 0 for none."""
+        return int(self._alike.base[state]) if self._alike is not None else 0
+
+    @property
+    def _alike(self) -> Alike | None:
+        return getattr(self.lexer, "alike", None)
+
+    def _differing(self, state: int) -> tuple[Hits, Hits, NDArray[np.int32]]:
+        """Ends and cuts of the tokens that do not end as from the state's base, and those tokens."""
+        trie = self.trie
+        ends, cuts = _hits(len(trie.byte)), _hits(len(trie.byte))
+        nodes = np.empty(len(trie.byte), np.int32)
+        assert self._alike is not None
+        used = differ(
+            self.table(), self._alike, state, trie, self._heights, self.path, ends, cuts, nodes
+        )
+        return _used(ends), _used(cuts), tokens_at(trie, nodes[:used], self.words)
+
+    @cached_property
+    def _heights(self) -> NDArray[np.int32]:
+        return heights(self.trie)
 
     def new_row(self) -> NDArray[np.int32]:
         """int32[W], no token."""

@@ -26,6 +26,7 @@ from constrain.schema.languages import (
     NOTHING,
     Arrays,
     Class,
+    Contains,
     Expr,
     Numbers,
     Objects,
@@ -95,7 +96,10 @@ class Costs:
             found = self._arrays[expr] = tuple(a for a in plain if a is not None)
         return found
 
-    def _plain_array(self, array: Arrays) -> Arrays | None:
+    def _plain_array(self, found: Arrays) -> Arrays | None:
+        array = plain_contains(found, self.space)
+        if array is None:
+            return None
         if not array.unique or (array.most is not None and array.most < 2):
             return replace(array, unique="")
         try:
@@ -174,7 +178,8 @@ class Costs:
                 yield from array.prefix
                 yield array.rest
         for array in self.arrays(expr):
-            for index in range(len(array.prefix) + 1):
+            starts = [contains.start for contains in array.contains]
+            for index in range(max(len(array.prefix), *starts, 0) + 1):
                 yield from (item for item, _ in items(array, index, self.space))
                 yield array.item(index)
         for shape in map(self.plain, values.objects):
@@ -206,6 +211,36 @@ def refused(array: Arrays, what: str) -> SchemaError:
         pointer=array.unique,
         keyword="uniqueItems",
     )
+
+
+def plain_contains(array: Arrays, space: Space) -> Arrays | None:
+    """The same arrays with one `contains` at most; None where there are none.
+
+    Raises:
+        SchemaError: several say unlike things.
+    """
+    counts: dict[tuple[int, Expr], tuple[int, int | None]] = {}
+    for start, expr, least, most in array.contains:
+        known = counts.get((start, expr), (0, None))
+        counts[start, expr] = max(known[0], least), least_of(known[1], most)
+    if any(most is not None and most < least for least, most in counts.values()):
+        return None
+    kept = []
+    for (start, expr), (least, most) in counts.items():
+        if most != 0:
+            kept.append(Contains(start, expr, least, most))
+            continue
+        other = space.complement(expr)
+        own = [array.item(i) for i in range(max(start, len(array.prefix)))]
+        prefix = (*own[:start], *(space.conjunction(item, other) for item in own[start:]))
+        array = replace(array, prefix=prefix, rest=space.conjunction(array.rest, other))
+    if len(kept) > 1:
+        raise SchemaError(
+            "several `contains` of one array cannot be enforced; let one alternative have one",
+            pointer="#",
+            keyword="contains",
+        )
+    return replace(array, contains=tuple(kept))
 
 
 def _subsets(shape: Objects) -> list[tuple[int, ...]]:

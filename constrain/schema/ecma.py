@@ -41,7 +41,8 @@ def compile_ecma(pattern: str) -> ByteDFA:
         tree = _searched(_searched(parse_ecma(pattern), at_start=True), at_start=False)
     except RecursionError:
         raise PatternError(
-            "the pattern's groups are nested too deeply; flatten them", pattern=pattern
+            "the pattern's groups are nested too deeply for Python's stack; flatten them",
+            pattern=pattern,
         ) from None
     return compile_tree(tree, pattern, max_items=MAX_ITEMS)
 

@@ -3,20 +3,18 @@ r"""The formats of JSON Schema 2020-12 (validation, 7.3) → the DFAs of their s
 Each is its RFC's grammar, less what the checker of Python's `jsonschema` refuses: whoever
 reads the text with that checker finds no fault in it. Where the RFC has more, or the checker:
 
-| format | the RFC has, and the checker and we have not | the checker has, and we have not |
+| format | the RFC has, neither the checker nor we | the checker has, we have not |
 |---|---|---|
-| date-time, date, time | the year 0000; second 60 | a line end behind it |
+| date-time, time | the year 0000; second 60 | a line end behind it |
+| date | the year 0000 | |
 | duration | lower-case letters | fractions, signs, skipped units, dates |
 | email | | any text with an `@` |
-| hostname | | a dot, and a line end, at the end |
-| ipv4, ipv6 | leading zeros (RFC 2673) | |
-| uuid | | `_` and blanks inside, as `int` reads them; other digits than 0–9 |
-| uri, uri-reference, iri, iri-reference | `V` for an address's future version | leading zeros
-in the IPv4 part of an IPv6 address; a line end behind it |
-| uri-template | operators `=,!@\|`; lengths of four digits; a name that begins with `%` | other
-characters in literals; `,` as an operator; defaults, `[]` |
-| relative-json-pointer | numbers with a 0 before their last digit; `+1` and `-1` behind the
-number | digits of other scripts, first |
+| hostname | | a dot, or a line end, behind it |
+| ipv4 | leading zeros (RFC 2673) | |
+| uuid | | blanks, `_` and digits of other scripts, which `int` reads |
+| uri, iri, their references | `V` of `[V1.a]` | leading zeros in `[::01.2.3.4]`; a line end |
+| uri-template | operators `=,!@|`, lengths of 4 digits, `%` first | literals, `,`, `=`, `[]` |
+| relative-json-pointer | a 0 before the last digit; `+1` | digits of other scripts |
 
 Letters are of either case where the RFC says so: `T` and `Z` of times, hexadecimal digits,
 `IPv6:` in addresses of mail. Sizes that are limits of implementations, and no syntax, are not
@@ -187,6 +185,12 @@ def format_language(name: str) -> ByteDFA | None:
         return _hostname()
     pattern = _PATTERNS.get(name)
     return None if pattern is None else compile_pattern(pattern)
+
+
+def hostname_labels() -> ByteDFA:
+    """Host names of any length: `hostname` are those of `MAX_HOSTNAME` characters at most."""
+    label = r"[0-9A-Za-z](?:[0-9A-Za-z\-]{0,61}[0-9A-Za-z])?"
+    return compile_pattern(rf"{label}(?:\.{label})*")
 
 
 def _hostname() -> ByteDFA:

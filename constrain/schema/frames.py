@@ -199,7 +199,9 @@ class Frames:
         """The lexicon's state in which the next lexeme begins; DEAD where none can come."""
         start = self._starts[number]
         if start is None:
-            start = self._starts[number] = self._make_start(self.frames[number])
+            bare = self.bare(number)
+            start = self._make_start(self.frames[number]) if bare == number else self.start(bare)
+            self._starts[number] = start
         return start
 
     def step(self, number: int, winner: int) -> tuple[Result, ...]:
@@ -590,8 +592,10 @@ class Frames:
     ) -> Iterator[Result]:
         shape = frame.shape
         keys = frame.keys
-        if name is None and keys is not None and frame.text:
-            keys |= {frame.text[frame.text.index(b'"') + 1 : frame.text.rindex(b'"')]}
+        if name is None and keys is not None:
+            first, last = frame.text.find(b'"'), frame.text.rfind(b'"')
+            if first < last:  # else the key is not read yet: it is asked what it could be
+                keys |= {frame.text[first + 1 : last]}
         if expr == NOTHING or (shape.most is not None and frame.count >= shape.most):
             return
         missing = frame.missing - {name} if name is not None else frame.missing

@@ -17,7 +17,7 @@ from constrain.errors import GrammarError, SchemaError
 from constrain.schema import algebra, numbers, strings
 from constrain.schema.document import Node
 from constrain.schema.ecma import compile_ecma
-from constrain.schema.formats import format_language
+from constrain.schema.formats import MAX_HOSTNAME, format_language, hostname_labels
 from constrain.schema.languages import (
     ALL_NUMBERS,
     ALL_STRINGS,
@@ -208,6 +208,8 @@ class _Reader:
 
     def _format(self) -> Strings:
         name = self._schema["format"]
+        if name == "hostname":
+            return Strings(hostname_labels(), 0, MAX_HOSTNAME)
         return Strings(format_language(name) if isinstance(name, str) else None)
 
     def _count(self, keyword: str) -> int | None:
@@ -365,14 +367,22 @@ class _Reader:
     def _one_of(self) -> Values:
         space = self._space
         branches = list(self._branches("oneOf"))
+        beside = space.of_reader(self._node, self._without_one_of)
         parts = []
         for i, expr in enumerate(branches):
             only = expr
+            here = space.conjunction(beside, expr)
             for j, other in enumerate(branches):
-                if j != i and not space.are_disjoint(expr, other):
+                if j != i and not space.are_disjoint(here, other):
                     only = space.conjunction(only, space.complement(other))
             parts.append(only)
         return algebra.disjunction((space.values(part) for part in parts if part != NOTHING), space)
+
+    def _without_one_of(self) -> Values:
+        """What all other keywords say."""
+        reader = _Reader(self._node, self._space)
+        reader._schema = {name: part for name, part in self._schema.items() if name != "oneOf"}
+        return reader.values()
 
     def _branches(self, keyword: str) -> Iterator[Expr]:
         branches = self._schema[keyword]

@@ -50,7 +50,15 @@ class Strings:
             return ALL_STRINGS
         if self == other or other.is_empty():
             return self
-        return other if self.is_empty() else Strings(union(self.whole(), other.whole()))
+        if self.is_empty():
+            return other
+        ones, others = self.plain(), other.plain()
+        if ones.content is not None and others.content is not None:
+            for bounded, free in ((ones, others), (others, ones)):
+                if Strings(free.content, bounded.least, bounded.most).plain() == free:
+                    contents = union(ones.content, others.content)
+                    return Strings(contents, bounded.least, bounded.most)
+        return Strings(union(self.whole(), other.whole()))
 
     def complement(self) -> Strings:
         """All other strings."""

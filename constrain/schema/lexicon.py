@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.dfa import START, ByteDFA
-from constrain.automata.lexer import DEAD, Members
+from constrain.automata.lexer import DEAD, Alike, Members
 from constrain.errors import GrammarLimitError
 from constrain.schema import strings
 from constrain.schema.counting import Characters, Inner
@@ -70,6 +70,7 @@ class Lexicon:
         )
         self.next = np.zeros((1024, 256), np.int32)
         self.live = np.zeros(1024, np.bool_)
+        self._base, self._within = np.zeros((2, 1024), np.int32)
         self.winners: list[tuple[int, ...]] = []
         self.is_line_end: list[bool] = []
         self.rows: list[list[int] | None] = []
@@ -105,6 +106,23 @@ class Lexicon:
         """Nothing is forbidden behind a lexeme."""
         return ()
 
+    @property
+    def alike(self) -> Alike:
+        """States that are nearly like others, from which their rows are made."""
+        return Alike(self._base, self._within)
+
+    def _like(self, state: int, base: int, within: int = 0) -> int:
+        """Note that a state is nearly like another: so for keys that part from all others.
+
+        Args:
+            state: of these two, the one made last.
+            base: DEAD if there is none.
+            within: as long as no more bytes come, they end alike.
+        """
+        if base < state and not self._base[state] and not self.winners[base]:
+            self._base[state], self._within[state] = base, within
+        return state
+
     def expand(self, state: int) -> None:
         """All transitions are known."""
 
@@ -136,6 +154,8 @@ class Lexicon:
                 )
             self.next = np.concatenate([self.next, np.zeros_like(self.next)])
             self.live = np.concatenate([self.live, np.zeros_like(self.live)])
+            self._base = np.concatenate([self._base, np.zeros_like(self._base)])
+            self._within = np.concatenate([self._within, np.zeros_like(self._within)])
         self.next[state] = row
         self.live[state] = True
         self.winners.append(winners)
@@ -291,7 +311,11 @@ class Lexicon:
             row = self._one_character(behind)
         if not least:
             row[QUOTE] = self.end(VALUE)
-        return self._made_row(row)
+        state = self._made_row(row)
+        if least:
+            return self._like(state, self.counted(0, room, block))
+        within = block if block is not None else room
+        return self._like(state, self.string(None, VALUE, any_escape=True), within or 0)
 
     def counted_text(
         self, text: Characters, state: int, least: int, room: int | None, block: int | None
@@ -414,11 +438,11 @@ class Lexicon:
                 by_byte.setdefault(spelling[0], []).append((spelling[1:], winner))
         for byte, below in by_byte.items():
             row[byte] = self._keys(tuple(below), int(self.next[passed[-1], byte]), colon)
-        state = self._made_row(row)
+        state = self._like(self._made_row(row), passed[-1])
         for byte, before in zip(reversed(common), reversed(passed[:-1]), strict=True):
             row = self.next[before].copy()
             row[byte] = state
-            state = self._made_row(row)
+            state = self._like(self._made_row(row), before)
         return state
 
     def _colon(self, winner: int, colon: bytes | None) -> int:

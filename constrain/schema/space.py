@@ -161,6 +161,11 @@ class Space:
                 raise
         return node
 
+    def of_reader(self, node: Node, read: Callable[[], Values]) -> Expr:
+        """The expression of some keywords of a subschema."""
+        self._kept.append(node)
+        return self._expr(frozenset([(self._part(read), True)]))
+
     def of_value(self, value: Any) -> Expr:
         """The expression of one JSON value."""
         key = json.dumps(value, sort_keys=True)

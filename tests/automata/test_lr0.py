@@ -105,6 +105,12 @@ def test_too_many_states_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) ->
         build_lr0(normalize(Grammar.builtin("json")))
 
 
+def test_too_many_items_are_refused_by_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(lr0, "MAX_ITEMS", 60)
+    with pytest.raises(GrammarLimitError, match="60 items"):
+        build_lr0(normalize(Grammar.builtin("json")))
+
+
 @given(depth=st.integers(1, 30))
 def test_chains_of_rules_cost_states_in_proportion(depth: int) -> None:
     chain = [Production(f"r{i}", (f"r{i + 1}",)) for i in range(depth)]

@@ -209,16 +209,14 @@ def _some_of(
     keywords: dict[str, st.SearchStrategy[Any]], least: int = 0
 ) -> st.SearchStrategy[dict[str, Any]]:
     """One to three of the keywords, in the order drawn."""
-    chosen = st.lists(
-        st.sampled_from(sorted(keywords)), min_size=least, max_size=3, unique=True
-    )
+    chosen = st.lists(st.sampled_from(sorted(keywords)), min_size=least, max_size=3, unique=True)
     return chosen.flatmap(
         lambda names: st.fixed_dictionaries({name: keywords[name] for name in names})
     )
 
 
 def _without_idle_items(schema: dict[str, Any]) -> dict[str, Any]:
-    """Beside `items: false` jsonschema stumbles over `additionalItems`, which says nothing there."""
+    """Beside `items: false` jsonschema stumbles over `additionalItems`, which says nothing."""
     if not isinstance(schema.get("items"), list):
         schema.pop("additionalItems", None)
     return schema

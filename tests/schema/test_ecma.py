@@ -2,10 +2,14 @@ r"""Patterns of ECMA-262 → DFAs, with V8 as the truth: `matches` is `RegExp.te
 
 from __future__ import annotations
 
+import json
+import lzma
 import random
 import re
 import unicodedata
+from collections.abc import Iterator
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -20,7 +24,14 @@ from tests.timing import within
 
 CLASSES = (r"\d", r"\D", r"\s", r"\S", r"\w", r"\W")
 LETTERS = "abA_0-\n é\u2028]{}^\\,1"
-OURS = ("back-reference", "is not known", "of a group are refused", "needs the u flag", "half a")
+OURS = (
+    "back-reference",
+    "is not known",
+    "of a group are refused",
+    "needs the u flag",
+    "half a",
+    "more than 1000000 steps",
+)
 """What we refuse by these words and V8 reads."""
 
 
@@ -219,6 +230,54 @@ def test_refusals_say_what_and_where(pattern: str, words: str, position: int) ->
 def test_what_is_too_large_is_refused_in_time(pattern: str, bound: str | None) -> None:
     with within(6), pytest.raises(PatternError, match=bound):  # under 2 on an idle machine
         compile_ecma(pattern)
+
+
+# --- patterns of the field -------------------------------------------------------------------
+
+
+def _patterns_in(schema: object) -> Iterator[str]:
+    """All values of `pattern` and keys of `patternProperties`."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("pattern"), str):
+            yield schema["pattern"]
+        if isinstance(schema.get("patternProperties"), dict):
+            yield from schema["patternProperties"]
+        schema = list(schema.values())
+    if isinstance(schema, list):
+        for part in schema:
+            yield from _patterns_in(part)
+
+
+@pytest.mark.slow
+def test_patterns_of_real_schemas_match_what_v8_says(shared: Path) -> None:
+    files = sorted((shared / "maskbench").glob("*.jsonl.xz"))
+    if not files:
+        pytest.skip("the real schemas are absent")
+    choose = random.Random(0)
+    found = {
+        pattern
+        for file in files
+        for line in lzma.decompress(file.read_bytes()).decode().strip().split("\n")
+        for pattern in _patterns_in(json.loads(line))
+    }
+    for pattern in sorted(found):
+        check(
+            pattern, ["", "a", "foo", "1", "2024-01-01", "a b", "A-1", *_mutated(pattern, choose)]
+        )
+
+
+def _mutated(pattern: str, choose: random.Random) -> list[str]:
+    """Texts that differ in one character from one that the pattern matches."""
+    try:
+        dfa = compile_ecma(pattern)
+    except PatternError:
+        return []
+    texts = []
+    for _ in range(8 if not dfa.is_empty() else 0):
+        text = accepted_text(dfa, choose, 12).decode()
+        at = choose.randrange(len(text) + 1)
+        texts += [text[:at] + text[at + 1 :], text[:at] + choose.choice("a1-_. Zé\n") + text[at:]]
+    return texts
 
 
 # --- the same automaton ---------------------------------------------------------------------

@@ -231,7 +231,8 @@ VALID = {
     "duration": "P4DT12H30M5S P4Y P1Y2M3DT4H5M6S PT0S P2W P1M PT36H P0D PT1M P1DT12H",
     "email": 'joe@example.com te~st@example.com ~test~@x.y t.t@e.c "joe\\@bloggs"@e.com '
     "joe@[127.0.0.1] joe@[IPv6:::1] joe@[ipv6:1::2:1.2.3.4] joe@[001.02.3.255] a@b-c "
-    "a@[IPv6:1:2:3:4:5:6:7:8] a@[IPv6:1:2:3:4:5:6:1.2.3.4] a@[IPv6:1:2:3::4:5:6]",
+    "a@[IPv6:1:2:3:4:5:6:7:8] a@[IPv6:1:2:3:4:5:6:1.2.3.4] a@[IPv6:1:2:3::4:5:6] "
+    "a@[IPv6:1:2:3:4:5:6::] a@[IPv6:1:2:3:4::1.2.3.4]",
     "hostname": "www.example.com xn--4gbwdl.xn--wgbh1c h0stn4me 1host a-b",
     "ipv4": "192.168.0.1 0.0.0.0 255.255.255.255 87.10.0.1",
     "ipv6": "::1 :: ::abef 1:2:3:4:5:6:7:8 ::ffff:192.168.0.1 1:2::192.168.0.1 d6:: "
