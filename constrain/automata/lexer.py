@@ -202,6 +202,16 @@ class Lexer:
         """The number of states interned so far, the dead one included."""
         return len(self.members)
 
+    @property
+    def alike(self) -> Alike | None:
+        """Which states are nearly like others; None where nothing is known of that."""
+        return None
+
+    @property
+    def every_byte(self) -> NDArray[np.bool_]:
+        """bool[C], all byte classes."""
+        return np.ones(self.table.next.shape[1], np.bool_)
+
     def start(self, terminals: frozenset[int], shadow: Members = ()) -> int:
         """The state in which a lexeme of one of `terminals` begins.
 

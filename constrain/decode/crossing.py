@@ -9,12 +9,11 @@ parser only what no mask has asked before.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.adjacency import Adjacency
 from constrain.automata.lexer import DEAD
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.stacks import Stacks, StackUnderflow
@@ -70,11 +69,18 @@ class Deeper(NamedTuple):
 Verdict = Callable[[Thread], bool]
 
 
+class Sureness(Protocol):
+    """What is known of all threads in a lexer state, such as `Adjacency`."""
+
+    def sure(self) -> NDArray[np.bool_]:
+        """bool[L]: whatever is alive in this lexer state can be completed."""
+
+
 class Crossing:
     """Walks remainders through all further lexemes. Not safe under threads by itself."""
 
     def __init__(
-        self, machine: Machine, walker: Walker, adjacency: Adjacency, is_viable: Verdict
+        self, machine: Machine, walker: Walker, adjacency: Sureness, is_viable: Verdict
     ) -> None:
         self._machine = machine
         self._walker = walker

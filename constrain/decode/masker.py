@@ -19,10 +19,9 @@ from collections.abc import Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.adjacency import Adjacency
 from constrain.bitmask import pack
 from constrain.decode.completion import Completer
-from constrain.decode.crossing import Crossing, Deeper
+from constrain.decode.crossing import Crossing, Deeper, Sureness
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import StackUnderflow
 from constrain.masks.rows import LexerRow, Walker, by_end, tokens_at
@@ -50,7 +49,7 @@ class Masker:
         self,
         machine: Machine,
         walker: Walker,
-        adjacency: Adjacency,
+        adjacency: Sureness,
         completer: Completer,
         lexer_rows: dict[int, LexerRow],
     ) -> None:

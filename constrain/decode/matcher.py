@@ -21,6 +21,7 @@ from constrain.decode.completion import Completer
 from constrain.decode.explain import Explanation, explain_state
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.masker import Masker
+from constrain.decode.pushdown import NoCeilings
 from constrain.errors import BudgetError, DeadEndError, MatcherError
 from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
@@ -46,7 +47,7 @@ class Engine:
         machine: Machine,
         masker: Masker,
         completer: Completer,
-        ceilings: Ceilings,
+        ceilings: Ceilings | NoCeilings,
         lock: RLock | None = None,
     ) -> None:
         self.grammar = grammar

@@ -198,7 +198,7 @@ class PushdownCosts:
         if found is None:
             found = self._ends[state] = {}
             lexicon = machine.lexer
-            for distance, level in enumerate(lexicon.levels(state, lexicon.all_bytes)):
+            for distance, level in enumerate(lexicon.levels(state, lexicon.every_byte)):
                 for one in level:
                     if lexicon.winners[one]:
                         found.setdefault(lexicon.winners[one], distance)
@@ -232,6 +232,10 @@ class NoCeilings:
     """Stands for `Ceilings`: the shortest completion is found at once."""
 
     are_asked = False
+
+    def of(self, thread: Thread) -> int:
+        """Nothing is known."""
+        return IMPOSSIBLE
 
     def forget(self) -> None:
         """Nothing is kept."""

@@ -26,7 +26,9 @@ Ties = Literal["priority", "all"]
 class Automaton(Protocol):
     """What a terminal may be given as besides a pattern, a `constrain.automata.dfa.ByteDFA`."""
 
-    content_hash: str
+    @property
+    def content_hash(self) -> str:
+        """Of its language."""
 
 
 @dataclass(frozen=True)

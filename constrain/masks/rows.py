@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import FINAL, Alike, Lexer, Members
+from constrain.automata.lexer import FINAL, Lexer, Members
 from constrain.automata.margin import canonical_effect
 from constrain.bitmask import n_words
 from constrain.errors import GrammarLimitError
@@ -184,21 +184,17 @@ class Walker:
 
     def _base(self, state: int) -> int:
         """The state that a lexer says this one is nearly like; 0 for none."""
-        return int(self._alike.base[state]) if self._alike is not None else 0
-
-    @property
-    def _alike(self) -> Alike | None:
-        return getattr(self.lexer, "alike", None)
+        alike = self.lexer.alike
+        return 0 if alike is None else int(alike.base[state])
 
     def _differing(self, state: int) -> tuple[Hits, Hits, NDArray[np.int32]]:
-        """Ends and cuts of the tokens that do not end as from the state's base, and those tokens."""
+        """Ends and cuts of the tokens that end otherwise than from the base, and these tokens."""
         trie = self.trie
         ends, cuts = _hits(len(trie.byte)), _hits(len(trie.byte))
         nodes = np.empty(len(trie.byte), np.int32)
-        assert self._alike is not None
-        used = differ(
-            self.table(), self._alike, state, trie, self._heights, self.path, ends, cuts, nodes
-        )
+        alike = self.lexer.alike
+        assert alike is not None
+        used = differ(self.table(), alike, state, trie, self._heights, self.path, ends, cuts, nodes)
         return _used(ends), _used(cuts), tokens_at(trie, nodes[:used], self.words)
 
     @cached_property

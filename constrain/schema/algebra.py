@@ -275,7 +275,7 @@ def _other_objects(shape: Objects, exprs: Exprs) -> Iterable[Objects]:
 
 def without_witness(witness: Witness, exprs: Exprs) -> Objects:
     """Objects in which no member is one."""
-    others = {name: ANYTHING for name in sorted(witness.others)}
+    others = dict.fromkeys(sorted(witness.others), ANYTHING)
     wrong = exprs.complement(witness.expr)
     if witness.keys is None:
         return Objects(names=others, classes=(Class(None, wrong),))

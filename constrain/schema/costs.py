@@ -20,7 +20,6 @@ from constrain.automata.words import count_words, iterate_words
 from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import algebra, strings
 from constrain.schema.counting import fewest_within
-from constrain.schema.numbers import plain_words
 from constrain.schema.languages import (
     ALL_STRINGS,
     NOTHING,
@@ -35,6 +34,7 @@ from constrain.schema.languages import (
     encode,
     least_of,
 )
+from constrain.schema.numbers import plain_words
 from constrain.schema.space import Space
 
 IMPOSSIBLE = 1 << 40
@@ -116,7 +116,9 @@ class Costs:
     def _n_different(self, array: Arrays) -> int | None:
         """How many different items an array has at most; None: any number."""
         reach = len(array.prefix) + 1
-        exprs = {array.item(i) for i in range(reach if array.most is None else min(reach, array.most))}
+        exprs = {
+            array.item(i) for i in range(reach if array.most is None else min(reach, array.most))
+        }
         sizes = {self._n_scalars(expr, array) for expr in exprs}
         if None in sizes and len(sizes) == 1 and not array.contains:
             return None

@@ -10,7 +10,6 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from constrain.automata.dfa import DEAD, START, ByteDFA
 from constrain.schema import strings

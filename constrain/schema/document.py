@@ -29,12 +29,31 @@ DRAFTS = {
 REFUSED_DRAFTS = ("draft-01", "draft-02", "draft-03")
 
 SUBSCHEMA = frozenset(
-    "additionalItems additionalProperties contains else if items not propertyNames then "
-    "unevaluatedItems unevaluatedProperties contentSchema".split()
+    (
+        "additionalItems",
+        "additionalProperties",
+        "contains",
+        "contentSchema",
+        "else",
+        "if",
+        "items",
+        "not",
+        "propertyNames",
+        "then",
+        "unevaluatedItems",
+        "unevaluatedProperties",
+    )
 )
-SUBSCHEMA_LISTS = frozenset(["allOf", "anyOf", "oneOf", "prefixItems", "items"])
+SUBSCHEMA_LISTS = frozenset(("allOf", "anyOf", "oneOf", "prefixItems", "items"))
 SUBSCHEMA_MAPS = frozenset(
-    "$defs definitions dependencies dependentSchemas patternProperties properties".split()
+    (
+        "$defs",
+        "definitions",
+        "dependencies",
+        "dependentSchemas",
+        "patternProperties",
+        "properties",
+    )
 )
 
 
@@ -89,7 +108,9 @@ class Documents:
         elif isinstance(schema, dict):
             self.root = self._nodes[id(schema)]
         else:
-            raise SchemaError(f"a schema is an object or a boolean, not {schema!r:.60}", pointer="#")
+            raise SchemaError(
+                f"a schema is an object or a boolean, not {schema!r:.60}", pointer="#"
+            )
 
     def child(self, node: Node, *steps: str | int) -> Node:
         """The subschema at some steps below a node."""

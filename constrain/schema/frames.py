@@ -17,6 +17,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from constrain.automata.dfa import START
+from constrain.schema import numbers, strings
 from constrain.schema.costs import (
     IMPOSSIBLE,
     Costs,
@@ -25,8 +27,6 @@ from constrain.schema.costs import (
     members_cost,
     spelled,
 )
-from constrain.automata.dfa import START
-from constrain.schema import numbers, strings
 from constrain.schema.counting import SMALL, Characters, characters
 from constrain.schema.languages import (
     ALL_STRINGS,
@@ -101,15 +101,17 @@ class Block(NamedTuple):
 
 
 class InArray(NamedTuple):
-    """An array whose item `index` comes next, if any.
+    """An array.
 
+    place: of the item that comes next, if any
+    n_found: items so far that are of `contains`
     kind: `FIRST`: nothing is written, and nothing will be; `NEXT`: an item was written
     seen: the items so far, spelled canonically, where they must differ
     """
 
     array: Arrays
-    index: int
-    count: int
+    place: int
+    n_found: int
     depth: int
     kind: int
     seen: frozenset[bytes] | None = None
@@ -131,7 +133,7 @@ class InObject(NamedTuple):
 
     left: names that may come
     missing: those of them that must
-    count: members so far
+    n_members: so far
     met: witnesses so far, as bits
     keys: those not listed by name so far, spelled, where none may come twice
     text: what is read of the next lexeme there; empty: not known
@@ -140,7 +142,7 @@ class InObject(NamedTuple):
     shape: Objects
     left: frozenset[str]
     missing: frozenset[str]
-    count: int
+    n_members: int
     met: int
     is_first: bool
     depth: int
@@ -221,7 +223,7 @@ class Frames:
         """Whether the text may end where this frame is the topmost one."""
         return number == self.end
 
-    def cost(self, number: int) -> int:
+    def cost(self, number: int) -> int:  # noqa: PLR0911 - one for each kind of frame
         """At least so many bytes take the frame away."""
         frame = self.frames[number]
         if isinstance(frame, Awaited):
@@ -231,15 +233,15 @@ class Frames:
         if isinstance(frame, InArray):
             if frame.kind == FIRST:
                 return 1
-            return array_cost(frame.array, frame.index, frame.count, self._costs)
+            return array_cost(frame.array, frame.place, frame.n_found, self._costs)
         if isinstance(frame, Item):
             behind = frame.behind
-            rest = array_cost(behind.array, behind.index, behind.count, self._costs)
+            rest = array_cost(behind.array, behind.place, behind.n_found, self._costs)
             return self._costs.of(frame.expr) + rest
-        if isinstance(frame, InObject):
-            members = self._members_cost(frame)
-            return 1 + members - (frame.is_first and members > 0)
-        return 0
+        if isinstance(frame, End):
+            return 0
+        members = self._members_cost(frame)
+        return 1 + members - (frame.is_first and members > 0)
 
     def _awaited(self, expr: Expr, depth: int, where: int) -> Awaited:
         """A value inside something; how deep makes a difference only where lines are indented."""
@@ -249,7 +251,7 @@ class Frames:
 
     # --- lexemes ----------------------------------------------------------------------
 
-    def _make_start(self, frame: Frame) -> int:
+    def _make_start(self, frame: Frame) -> int:  # noqa: PLR0911 - one for each kind of frame
         if isinstance(frame, Awaited):
             return self._value_start(frame, None)
         if isinstance(frame, Item):
@@ -447,7 +449,9 @@ class Frames:
             for shape in values.objects:
                 if self._is_possible(shape):
                     plain = self._costs.plain(shape)
-                    names = frozenset(n for n, e in plain.names.items() if not self._costs.is_empty(e))
+                    names = frozenset(
+                        n for n, e in plain.names.items() if not self._costs.is_empty(e)
+                    )
                     keys: frozenset[bytes] | None = frozenset() if plain.is_distinct else None
                     opened = InObject(plain, names, plain.required, 0, 0, True, frame.depth, keys)
                     yield (self.number(opened),)
@@ -471,11 +475,11 @@ class Frames:
 
     def _next_items(self, frame: InArray) -> Iterator[Result]:
         """The next item, and the array behind it."""
-        array, index = frame.array, frame.index
+        array, index = frame.array, frame.place
         if array.most is not None and index >= array.most:
             return
         for expr, added in items(array, index, self._space):
-            behind = self._clipped(array, index + 1, frame.count + added)
+            behind = self._clipped(array, index + 1, frame.n_found + added)
             if self._costs.is_empty(expr):
                 continue
             if array_cost(array, *behind, self._costs) < IMPOSSIBLE:
@@ -526,12 +530,12 @@ class Frames:
 
     def _may_close(self, frame: InArray) -> bool:
         array = frame.array
-        if frame.index < array.least:
+        if frame.place < array.least:
             return False
         if not array.contains:
             return True
         _, _, least, most = array.contains[0]
-        return frame.count >= least and (most is None or frame.count <= most)
+        return frame.n_found >= least and (most is None or frame.n_found <= most)
 
     def _array_results(self, frame: InArray, winner: int) -> Iterator[Result]:
         if winner == CLOSE:
@@ -547,13 +551,13 @@ class Frames:
 
     def _members_cost(self, frame: InObject) -> int:
         return members_cost(
-            frame.shape, frame.left, frame.missing, frame.count, frame.met, self._costs
+            frame.shape, frame.left, frame.missing, frame.n_members, frame.met, self._costs
         )
 
     def _may_close_object(self, frame: InObject) -> bool:
         shape = frame.shape
         everything = (1 << len(shape.witnesses)) - 1
-        return not frame.missing and frame.count >= shape.least and frame.met == everything
+        return not frame.missing and frame.n_members >= shape.least and frame.met == everything
 
     def _object_results(self, frame: InObject, winner: int) -> Iterator[Result]:
         if winner == CLOSE:
@@ -596,10 +600,10 @@ class Frames:
             first, last = frame.text.find(b'"'), frame.text.rfind(b'"')
             if first < last:  # else the key is not read yet: it is asked what it could be
                 keys |= {frame.text[first + 1 : last]}
-        if expr == NOTHING or (shape.most is not None and frame.count >= shape.most):
+        if expr == NOTHING or (shape.most is not None and frame.n_members >= shape.most):
             return
         missing = frame.missing - {name} if name is not None else frame.missing
-        count = frame.count + 1
+        count = frame.n_members + 1
         if shape.most is None:
             count = min(count, shape.least)
         for chosen in _subsets([i for i in relevant if not frame.met >> i & 1]):
@@ -619,7 +623,6 @@ def _subsets(numbers: list[int]) -> Iterator[list[int]]:
         yield [number for i, number in enumerate(numbers) if bits >> i & 1]
 
 
-
 def without(values: Values, seen: frozenset[bytes]) -> Values:
     """The values but for scalars that were seen; strings are left as they are."""
     if not seen:
@@ -634,4 +637,3 @@ def without(values: Values, seen: frozenset[bytes]) -> Values:
         booleans=frozenset(b for b in values.booleans if json.dumps(b).encode() not in seen),
         numbers=spelling,
     )
-

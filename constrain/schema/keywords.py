@@ -12,7 +12,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from constrain.automata.dfa import ByteDFA, intersect, subtract, union
+from constrain.automata.dfa import ByteDFA, intersect, subtract
 from constrain.errors import GrammarError, SchemaError
 from constrain.schema import algebra, numbers, strings
 from constrain.schema.document import Node
@@ -121,7 +121,7 @@ class _Reader:
 
     def _of_types(self) -> Values:
         types = self._types()
-        found = Values(
+        return Values(
             "null" in types,
             BOTH if "boolean" in types else NEITHER,
             self._numbers(types),
@@ -129,7 +129,6 @@ class _Reader:
             self._arrays() if "array" in types else (),
             self._objects() if "object" in types else (),
         )
-        return found
 
     def _types(self) -> frozenset[str]:
         types = self._schema.get("type")
@@ -138,14 +137,17 @@ class _Reader:
         wanted = [types] if isinstance(types, str) else types
         if not isinstance(wanted, list) or not all(t in TYPES for t in wanted if self._is_text(t)):
             raise self._node.error(
-                f"`type` is one of {', '.join(sorted(TYPES))}, or a list of these, not {types!r:.60}",
+                f"`type` is one of {', '.join(sorted(TYPES))}, or a list of these; it is "
+                f"{types!r:.60}",
                 "type",
             )
         return frozenset(wanted)
 
     def _is_text(self, value: Any) -> bool:
         if not isinstance(value, str):
-            raise self._node.error(f"`type` is a name or a list of names, not {value!r:.60}", "type")
+            raise self._node.error(
+                f"`type` is a name or a list of names, not {value!r:.60}", "type"
+            )
         return True
 
     def _numbers(self, types: frozenset[str]) -> Numbers:
@@ -245,21 +247,21 @@ class _Reader:
     def _contains(self) -> tuple[Contains, ...]:
         if "contains" not in self._schema or self._node.draft < 6:
             return ()
-        least, most = 1, None
-        if self._node.draft >= 2019:
-            least, most = self._count("minContains"), self._count("maxContains")
+        is_counted = self._node.draft >= 2019
+        least = self._count("minContains") if is_counted else None
+        most = self._count("maxContains") if is_counted else None
         wanted = Contains(0, self._child("contains"), 1 if least is None else least, most)
         return () if wanted[2:] == (0, None) else (wanted,)
 
     def _objects(self) -> tuple[Objects, ...]:
         names = {name: self._child("properties", name) for name in self._map("properties")}
-        classes = (Class(None, self._rest()),)
+        classes: tuple[Class, ...] = (Class(None, self._rest()),)
         patterns = self._map("patternProperties")
         if patterns:
+            uncut: tuple[dict[str, Expr], tuple[Class, ...]] = names, (Class(None, ANYTHING),)
+            rest = classes[0].expr
             names, classes = self._enforced(
-                "patternProperties",
-                lambda: self._cut_by(patterns, names, classes[0].expr),
-                (names, (Class(None, ANYTHING),)),
+                "patternProperties", lambda: self._cut_by(patterns, uncut[0], rest), uncut
             )
         required = self._schema.get("required", [])
         if not isinstance(required, list) or not all(isinstance(name, str) for name in required):

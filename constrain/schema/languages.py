@@ -270,5 +270,3 @@ def encode(name: str) -> bytes:
 def least_of(one: int | None, other: int | None) -> int | None:
     """The lower of two upper bounds."""
     return other if one is None else one if other is None else min(one, other)
-
-

@@ -11,15 +11,14 @@ is; it ends wherever it may (`lexing="any"`), so nothing has to be remembered of
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Hashable, Iterable, Mapping
 from hashlib import blake2b
 
 import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.dfa import START, ByteDFA
-from constrain.automata.lexer import DEAD, Alike, Members
+from constrain.automata.lexer import DEAD, Alike, Lexer, Members, TerminalTable
 from constrain.errors import GrammarLimitError
 from constrain.schema import strings
 from constrain.schema.counting import Characters, Inner
@@ -47,27 +46,19 @@ REFUSED = -1
 Row = NDArray[np.int32]
 
 
-@dataclass(frozen=True)
-class _Table:
-    """What the engine asks of a table of terminals: each byte is a class of its own."""
-
-    byte_class: NDArray[np.uint8]
-    next: NDArray[np.int32]
-    accepting: NDArray[np.bool_]
-
-
-class Lexicon:
+class Lexicon(Lexer):
     """States, made on demand. Not safe under threads by itself.
 
-    Attributes: see `constrain.automata.lexer.Lexer`, for which it stands.
+    Attributes: see `Lexer`. Here all transitions of a state are known once it is there, and each
+    byte is a class of its own.
+        parts: of a winner that tells frames apart, the automaton and its winner.
     """
 
-    longest = False
-
     def __init__(self) -> None:
-        self.table = _Table(
-            np.arange(256, dtype=np.uint8), np.zeros((1, 256), np.int32), np.zeros(1, np.bool_)
-        )
+        none, nowhere = np.zeros(0, np.int32), np.zeros((1, 256), np.int32)
+        no, bytes_ = np.zeros(1, np.bool_), np.arange(256, dtype=np.uint8)
+        self.table = TerminalTable(nowhere, bytes_, no, none, none, none, none, (), 0, no)
+        self.longest = False
         self.next = np.zeros((1024, 256), np.int32)
         self.live = np.zeros(1024, np.bool_)
         self._base, self._within = np.zeros((2, 1024), np.int32)
@@ -82,7 +73,7 @@ class Lexicon:
         self.parts: dict[int, tuple[int, int]] = {}
         self._new(np.zeros(256, np.int32), ())
         self.live[DEAD] = False
-        self.all_bytes = np.ones(256, np.bool_)
+        self._every_byte = np.ones(256, np.bool_)
 
     # --- the interface of a lexer -----------------------------------------------------
 
@@ -91,16 +82,16 @@ class Lexicon:
         """The number of states so far, the dead one included."""
         return len(self.winners)
 
-    def start(self, starts: frozenset[int], shadow: Members = ()) -> int:
+    def start(self, terminals: frozenset[int], shadow: Members = ()) -> int:
         """The state in which a lexeme of any of several automata begins.
 
         Args:
-            starts: the states in which those of each frame begin.
+            terminals: the states in which those of each frame begin.
             shadow: is empty.
         """
-        if len(starts) == 1:
-            return next(iter(starts))
-        return self._product(tuple(sorted(starts)))
+        if len(terminals) == 1:
+            return next(iter(terminals))
+        return self._product(tuple(sorted(terminals)))
 
     def residue(self, state: int) -> Members:
         """Nothing is forbidden behind a lexeme."""
@@ -110,6 +101,11 @@ class Lexicon:
     def alike(self) -> Alike:
         """States that are nearly like others, from which their rows are made."""
         return Alike(self._base, self._within)
+
+    @property
+    def every_byte(self) -> NDArray[np.bool_]:
+        """bool[256], all of them."""
+        return self._every_byte
 
     def _like(self, state: int, base: int, within: int = 0) -> int:
         """Note that a state is nearly like another: so for keys that part from all others.
@@ -125,22 +121,6 @@ class Lexicon:
 
     def expand(self, state: int) -> None:
         """All transitions are known."""
-
-    def row(self, state: int) -> list[int]:
-        """Where each byte leads from a state."""
-        row = self.rows[state]
-        if row is None:
-            row = self.rows[state] = self.next[state].tolist()
-        return row
-
-    def levels(self, start: int, usable: NDArray[np.bool_]) -> Iterator[list[int]]:
-        """The states that 0, 1, 2… bytes lead to from `start`, each where it is first met."""
-        level, seen = [start], {start}
-        while level:
-            yield level
-            targets = np.unique(self.next[level][:, usable]).tolist()
-            level = [target for target in targets if target != DEAD and target not in seen]
-            seen.update(level)
 
     # --- making states ----------------------------------------------------------------
 
@@ -494,10 +474,9 @@ class Lexicon:
         """All winners that a lexeme can still be."""
         found = self._labels.get(state)
         if found is None:
-            everything = np.ones(256, np.bool_)
             found = frozenset(
                 winner
-                for level in self.levels(state, everything)
+                for level in self.levels(state, self.every_byte)
                 for one in level
                 for winner in self.winners[one]
             )

@@ -32,8 +32,26 @@ MAX_EXPRS = 50_000
 """Expressions of one schema."""
 
 ANNOTATIONS = frozenset(
-    "$schema $id id $anchor $comment $vocabulary $defs definitions title description default "
-    "examples deprecated readOnly writeOnly contentEncoding contentMediaType contentSchema".split()
+    (
+        "$schema",
+        "$id",
+        "id",
+        "$anchor",
+        "$comment",
+        "$vocabulary",
+        "$defs",
+        "definitions",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+    )
 )
 """Keywords that say nothing about values."""
 
@@ -97,7 +115,7 @@ class Space:
 
     def conjunction(self, one: Expr, other: Expr) -> Expr:
         """What is of both."""
-        if one == other or other == ANYTHING:
+        if other in (one, ANYTHING):
             return one
         if one == ANYTHING:
             return other
@@ -189,7 +207,9 @@ class Space:
                 found = self._of_part(part)
                 if not meant:
                     found = algebra.complement(found, self)
-                values = algebra.conjunction(values, found, self) if values is not ALL_VALUES else found
+                values = (
+                    algebra.conjunction(values, found, self) if values is not ALL_VALUES else found
+                )
             self._values[expr] = values
         return values
 

@@ -41,8 +41,8 @@ BYTES = Vocabulary.from_tokens([bytes([b]) for b in range(256)] + [b""], [256])
 LONGER = (
     b'{"', b'":', b'", "', b'","', b'": ', b'"a"', b'{"a":', b'"a": ', b'"b":"', b'":"', b'"}',
     b'":1,"', b'1,"a":', b'{}', b'[]', b'[[', b']]', b'],', b'},{', b'}]', b'1,', b', ', b'10',
-    b'.5', b'1,1', b'[1,', b'null', b'null,', b'true', b'alse', b'":null,"b":', b'","b":', b'a"', b'ab',
-    b'aa', b'\\u00', b'\xc3\xa9', b'b": {"', b'  ', b'\n', b' {', b'"a","', b'2]', b'"a","a"',
+    b'.5', b'1,1', b'[1,', b'null', b'null,', b'true', b'alse', b'":null,"b":', b'","b":', b'a"',
+    b'ab', b'aa', b'\\u00', b'\xc3\xa9', b'b": {"', b'  ', b'\n', b' {', b'"a","', b'2]', b'"a","a"',
 )  # fmt: skip
 TOKENS = Vocabulary.from_tokens(
     [bytes([b]) for b in range(256)] + [*LONGER, b""], [256 + len(LONGER)]
