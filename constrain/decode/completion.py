@@ -337,23 +337,29 @@ class Completer:
         level = {(thread, b"") for thread in threads if self._cost(thread) == left}
         text = bytearray()
         while left > 0:
-            by_byte: dict[int, set[tuple[Thread, bytes]]] = {}
+            by_byte: dict[int, list[tuple[Thread, bytes]]] = {}
             for thread, pending in level:
-                steps = [(pending, thread)] if pending else self._shortest_steps(thread, left)
+                steps = [(pending, thread)] if pending else self._short_steps(thread, left)
                 for step, target in steps:
-                    by_byte.setdefault(step[0], set()).add((target, step[1:]))
-            least = min(by_byte)
+                    by_byte.setdefault(step[0], []).append((target, step[1:]))
+            for least in sorted(by_byte):  # costs are asked only up to the first byte that will do
+                level = {
+                    (target, pending)
+                    for target, pending in by_byte[least]
+                    if self._cost(target) == left - 1 - len(pending)
+                }
+                if level:
+                    break
             text.append(least)
-            level = by_byte[least]
             left -= 1
         return bytes(text)
 
-    def _shortest_steps(self, thread: Thread, left: int) -> list[tuple[bytes, Thread]]:
-        """The steps of `thread` after which a completion of `left` bytes in all is open."""
+    def _short_steps(self, thread: Thread, left: int) -> list[tuple[bytes, Thread]]:
+        """The steps of `thread` after which a completion of `left` bytes in all may be open."""
         return [
             (step, target)
             for step, target in self._successors(thread)
-            if self._bound(target) <= left - len(step) and self._cost(target) == left - len(step)
+            if self._bound(target) <= left - len(step)
         ]
 
     def _search(self, start: Thread) -> None:

@@ -19,11 +19,14 @@ from constrain.schema.frames import Frames
 from constrain.schema.grammar import SchemaGrammar
 from constrain.schema.lexicon import Lexicon
 
-MAX_FRAMES = 2_000
+MAX_FRAMES = 500
 """Frames of a schema that is written as productions."""
 
 MAX_PRODUCTIONS = 20_000
 """Productions of such a grammar."""
+
+MAX_STATES = 30_000
+"""States of the lexicon that its lexemes take."""
 
 ALL_BYTES = np.ones(256, np.bool_)
 
@@ -49,10 +52,12 @@ def as_grammar(schema: SchemaGrammar) -> Grammar:
                 productions.append(Production(_name(frame), rhs))
                 queue += [one for one in result if one not in reached]
                 reached.update(dict.fromkeys(result))
-        if len(reached) > MAX_FRAMES or len(productions) > MAX_PRODUCTIONS:
+        is_small = len(reached) <= MAX_FRAMES and frames.lexicon.n_states <= MAX_STATES
+        if not is_small or len(productions) > MAX_PRODUCTIONS:
             raise GrammarLimitError(
-                f"the schema takes more than {MAX_FRAMES} nonterminals or {MAX_PRODUCTIONS} "
-                f"productions; compile the schema itself, which makes them as they are met"
+                f"the schema takes more than {MAX_FRAMES} nonterminals, {MAX_PRODUCTIONS} "
+                f"productions or {MAX_STATES} states of lexemes; compile the schema itself, "
+                f"which makes them as they are met"
             )
     return Grammar(
         terminals.all(),

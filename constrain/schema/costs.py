@@ -46,6 +46,11 @@ MAX_LISTED = 64
 MANY = 1_000_000
 """Values that are as good as infinitely many: no array is that long."""
 
+MAX_TOLD = 256
+"""Members whose keys are told apart to find their cost."""
+
+NONE_TAKEN: frozenset[bytes] = frozenset()
+
 MAX_WITNESSES = 6
 """Members that one object must have besides the required ones."""
 
@@ -404,6 +409,7 @@ def members_cost(
     count: int,
     met: int,
     costs: Costs,
+    taken: frozenset[bytes] = NONE_TAKEN,
 ) -> int:
     """Bytes of the members to come, a comma for each; IMPOSSIBLE where nothing completes it.
 
@@ -414,6 +420,7 @@ def members_cost(
         count: members written so far.
         met: the witnesses met so far, as bits.
         costs: of the values.
+        taken: keys, spelled, that are not listed by name and must not come again.
     """
     if not missing <= left:
         return IMPOSSIBLE
@@ -427,7 +434,7 @@ def members_cost(
         return total + _with_witnesses(shape, left, missing, lacking, costs, n_lacking, room)
     if room < n_lacking:
         return IMPOSSIBLE
-    return min(IMPOSSIBLE, total + _cheapest(shape, left - missing, n_lacking, costs))
+    return min(IMPOSSIBLE, total + _cheapest(shape, left - missing, n_lacking, costs, taken))
 
 
 def named_cost(shape: Objects, name: str, costs: Costs) -> int:
@@ -435,11 +442,19 @@ def named_cost(shape: Objects, name: str, costs: Costs) -> int:
     return name_cost(name) + costs.of_known(shape.names[name]) + 1
 
 
-def _cheapest(shape: Objects, names: frozenset[str], n_lacking: int, costs: Costs) -> int:
+def _cheapest(
+    shape: Objects,
+    names: frozenset[str],
+    n_lacking: int,
+    costs: Costs,
+    taken: frozenset[bytes] = NONE_TAKEN,
+) -> int:
     """Bytes of so many members more."""
     if not n_lacking:
         return 0
     listed = sorted(named_cost(shape, name, costs) for name in names)
+    if shape.is_distinct:
+        return _cheapest_different(shape, listed, n_lacking, costs, taken)
     other = min(
         (key_cost(keys) + costs.of_known(expr) + 1 for keys, expr in shape.classes),
         default=IMPOSSIBLE,
@@ -447,6 +462,30 @@ def _cheapest(shape: Objects, names: frozenset[str], n_lacking: int, costs: Cost
     chosen = [cost for cost in listed[:n_lacking] if cost < other]
     rest = n_lacking - len(chosen)
     return min(IMPOSSIBLE, sum(chosen) + (rest * other if rest else 0))
+
+
+def _cheapest_different(
+    shape: Objects, listed: list[int], n_lacking: int, costs: Costs, taken: frozenset[bytes]
+) -> int:
+    """The same where no key may come twice; of very many members a lower bound."""
+    n_told = min(n_lacking, MAX_TOLD)
+    used = taken | {spelled(name) for name in shape.names}
+    found = list(listed)
+    for keys, expr in shape.classes:
+        own = costs.of_known(expr) + len(b'"":,')
+        words = shortest_keys(keys, 1 << (n_told + len(used)).bit_length())
+        found += [own + len(word) for word in words if word not in used][:n_told]
+    found = sorted(cost for cost in found if cost < IMPOSSIBLE)[:n_told]
+    if len(found) < n_told:
+        return IMPOSSIBLE
+    return sum(found) + (n_lacking - n_told) * found[-1]
+
+
+@lru_cache(maxsize=1024)
+def shortest_keys(keys: ByteDFA | None, limit: int) -> tuple[bytes, ...]:
+    """The shortest spellings of a language of keys."""
+    content = strings.ANY if keys is None else keys
+    return tuple(iterate_words(strings.spell(content, any_escape=False), limit))
 
 
 def _with_witnesses(

@@ -551,7 +551,13 @@ class Frames:
 
     def _members_cost(self, frame: InObject) -> int:
         return members_cost(
-            frame.shape, frame.left, frame.missing, frame.n_members, frame.met, self._costs
+            frame.shape,
+            frame.left,
+            frame.missing,
+            frame.n_members,
+            frame.met,
+            self._costs,
+            frame.keys or frozenset(),
         )
 
     def _may_close_object(self, frame: InObject) -> bool:

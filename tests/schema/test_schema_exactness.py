@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from itertools import permutations, product
+from itertools import islice, permutations, product
 from random import Random
 from typing import Any
 
@@ -29,7 +29,7 @@ from constrain import Grammar, MaskStore, Matcher, Vocabulary, bitmask
 from constrain.errors import EmptyLanguageError, GrammarLimitError, SchemaError
 from constrain.pools import Pool
 from tests.profiles import NIGHTLY
-from tests.timing import share
+from tests.timing import share, within
 
 pytest.importorskip("jsonschema")
 pytest.importorskip("regress")
@@ -42,7 +42,8 @@ LONGER = (
     b'{"', b'":', b'", "', b'","', b'": ', b'"a"', b'{"a":', b'"a": ', b'"b":"', b'":"', b'"}',
     b'":1,"', b'1,"a":', b'{}', b'[]', b'[[', b']]', b'],', b'},{', b'}]', b'1,', b', ', b'10',
     b'.5', b'1,1', b'[1,', b'null', b'null,', b'true', b'alse', b'":null,"b":', b'","b":', b'a"',
-    b'ab', b'aa', b'\\u00', b'\xc3\xa9', b'b": {"', b'  ', b'\n', b' {', b'"a","', b'2]', b'"a","a"',
+    b'ab', b'aa', b'\\u00', b'\xc3\xa9', b'b": {"', b'  ', b'\n', b' {', b'"a","', b'2]',
+    b'"a","a"',
 )  # fmt: skip
 TOKENS = Vocabulary.from_tokens(
     [bytes([b]) for b in range(256)] + [*LONGER, b""], [256 + len(LONGER)]
@@ -358,6 +359,7 @@ def written(trial: Trial, matcher: Matcher) -> Iterator[bytes]:
 @given(schemas())
 @example({})
 @example({"items": {"items": False}})
+@example({"type": "object", "minProperties": 3})
 @example({"type": "array", "uniqueItems": True, "items": {"type": ["integer", "string"]}})
 def test_what_can_be_written_is_all_valid_texts_up_to_a_length(schema: dict[str, Any]) -> None:
     trial = Trial(schema)
@@ -387,6 +389,18 @@ def test_bytes_are_allowed_iff_something_valid_begins_so(schema: dict[str, Any],
                 if allowed[other]:
                     trial.assert_completes(after)
             assert matcher.accept_bytes(bytes([byte]))
+
+
+@pytest.mark.parametrize("n", [1, 3, 8])
+def test_keys_and_items_that_must_differ_are_completed_at_once(n: int) -> None:
+    with within(20):
+        for schema in (
+            {"type": "object", "minProperties": n},
+            {"type": "array", "uniqueItems": True, "minItems": n, "items": {"type": "integer"}},
+        ):
+            trial = Trial(schema)
+            assert trial.store is not None
+            trial.assert_completes(trial.store.matcher())
 
 
 # --- masks --------------------------------------------------------------------------------
@@ -449,6 +463,37 @@ def test_budgets_are_kept_by_valid_texts(schema: dict[str, Any], seed: int) -> N
             break
     assert matcher.is_terminated(), told(schema, matcher.text, "not whole within the budget")
     assert trial.is_valid(matcher.text), told(schema, matcher.text, "not valid")
+
+
+@pytest.mark.tokenizers
+@share(10)
+@given(schemas(), SEEDS)
+def test_a_mask_of_a_real_vocabulary_is_what_accept_token_says(
+    real_vocabulary: Any, schema: dict[str, Any], seed: int
+) -> None:
+    vocabulary = real_vocabulary("llama3")
+    trial = Trial(schema, seed, vocabulary)
+    if trial.store is None:
+        return
+    row = bitmask.allocate(vocabulary.size)
+    for text in islice(trial.valid_texts(6), 1):
+        matcher = trial.store.matcher()
+        for byte in text.encode()[:30]:
+            matcher.fill_bitmask(row)
+            allowed = bitmask.unpack(row, vocabulary.size)
+            some = trial.random.sample(range(vocabulary.size), 20)
+            near = trial.random.choices(starting(vocabulary, byte), k=40)
+            for token_id in (*some, *near, *bitmask.token_ids(row)[:10].tolist()):
+                accepted = matcher.fork().accept_token(token_id)
+                told_of = f"{vocabulary.tokens[token_id]!r}: accept_token {accepted}"
+                assert accepted == allowed[token_id], told(schema, matcher.text, told_of)
+            assert matcher.accept_bytes(bytes([byte]))
+
+
+@cache
+def starting(vocabulary: Vocabulary, byte: int) -> list[int]:
+    """The tokens that begin with a byte."""
+    return [i for i, token in enumerate(vocabulary.tokens) if token[:1] == bytes([byte])]
 
 
 def masks_of(engine: Any, text: bytes) -> list[bytes]:
