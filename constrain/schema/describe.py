@@ -204,7 +204,7 @@ def frame_in_words(frames: AnyFrames, number: int) -> str:
     if isinstance(frame, InObject):
         return f"object: members that must come: {_missing(frame)}"
     if isinstance(frame, InArray):
-        words = f"array: items so far: {frame.index}"
+        words = f"array: items that must come: {max(0, frame.array.least - frame.place) or 'none'}"
     elif isinstance(frame, Free):
         words = "free text" + ("" if frames.accepts(number) else ", before a tag that must come")
     elif isinstance(frame, Tail):

@@ -73,10 +73,12 @@ def test_what_is_open_is_told_from_within() -> None:
     assert found.pointer == "#/n/1"
     assert found.rules == (
         "value",
-        "array: items so far: 1",
+        "array: items that must come: none",
         "object: members that must come: none",
     )
     assert "\nplace: #/n/1\n" in str(found)
+    least = Grammar.from_json_schema({"type": "array", "minItems": 5})
+    assert explained(least, b"[1, 2").rules[-1] == "array: items that must come: 3"
     missing = explained(GRAMMAR, b'{"').rules
     assert missing == ('object: members that must come: "name", "n"',)
 

@@ -215,6 +215,20 @@ def shortest_by_trying(spec: Spec, text: bytes, below: int) -> bytes | None:
     return None
 
 
+@pytest.mark.parametrize("name", SPECS)
+def test_what_a_completion_is_said_to_cost_is_never_more_than_it_does(name: str) -> None:
+    spec, letters = SPECS[name], LETTERS.get(name, ["<", ">", "a", "b", "1"])
+    start = matcher_of(spec)
+    engine = start._engine
+    for parts in product(letters, repeat=3):
+        matcher = start.fork()
+        if matcher.accept_bytes("".join(parts).encode()) and not matcher.is_accepting():
+            costs = engine.completer.costs
+            threads = matcher._now.threads
+            bound = min(costs.of_thread(thread, engine.machine) for thread in threads)
+            assert bound <= len(matcher.shortest_completion()), matcher.text
+
+
 @settings(max_examples=60)
 @given(
     begins=st.lists(st.text("ab<", min_size=1, max_size=3), min_size=1, max_size=3),
