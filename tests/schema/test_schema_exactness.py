@@ -21,7 +21,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, event, example, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 import constrain
@@ -29,6 +29,7 @@ from constrain import Grammar, MaskStore, Matcher, Vocabulary, bitmask
 from constrain.errors import EmptyLanguageError, GrammarLimitError, SchemaError
 from constrain.pools import Pool
 from tests.profiles import NIGHTLY
+from tests.test_exactness import tell
 from tests.timing import share, within
 
 pytest.importorskip("jsonschema")
@@ -65,7 +66,7 @@ def compiled(
         grammar = Grammar.from_json_schema(schema, **{"order": "any", **style})
         return constrain.compile(grammar, vocabulary)
     except EmptyLanguageError:
-        event("no value")
+        tell("no value")
         return None
 
 
@@ -99,7 +100,7 @@ class Trial:
         try:
             self.store = compiled(schema, vocabulary, **style)
         except (SchemaError, GrammarLimitError) as error:
-            event(f"refused: {type(error).__name__}")
+            tell(f"refused: {type(error).__name__}")
             self.refusal = error
             self.store = None
 
@@ -135,7 +136,7 @@ def check_acceptance(schema: dict[str, Any], seed: int) -> None:
         return
     for text in trial.texts():
         valid = trial.is_valid(text)
-        event("valid" if valid else "invalid")
+        tell("valid" if valid else "invalid")
         assert is_accepted(trial.store, text) == valid, told(schema, text, f"valid: {valid}")
 
 
@@ -263,6 +264,29 @@ def test_each_valid_value_can_be_written_in_some_order_and_no_other(
         )
         valid = trial.is_valid(text)
         assert found == valid, told(schema, text, f"valid: {valid}")
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": True}},
+        {"required": ["a"]},
+        {"minProperties": 2},
+        {"patternProperties": {"^a$": {"type": "integer"}}},
+        {"not": {"properties": {"a": {"type": "string"}}}},
+    ],
+    ids=json.dumps,
+)
+def test_no_key_that_makes_a_difference_comes_twice(schema: dict[str, Any]) -> None:
+    trial = Trial(schema)
+    for text in ('{"a": 1, "b": 2, "a": 3}', '{"a": 1, "a": 3}', '{"a": "", "a": 1}'):
+        assert not is_accepted(trial.store, text)
+
+
+@pytest.mark.xfail(reason="keys are told apart by their spelling", strict=True)
+def test_no_key_comes_twice_in_another_spelling() -> None:
+    trial = Trial({"minProperties": 2}, escapes="any")
+    assert not is_accepted(trial.store, r'{"a": 1, "\u0061": 2}')
 
 
 # --- white space and escapes --------------------------------------------------------------
@@ -438,6 +462,10 @@ def walk(trial: Trial, vocabulary: Vocabulary, n_steps: int) -> Iterator[Matcher
 @given(schemas(), SEEDS)
 @example({"uniqueItems": True, "items": {"enum": [1, 2, "a", None]}}, 1)
 def test_a_mask_is_what_accept_token_says(schema: dict[str, Any], seed: int) -> None:
+    check_masks(schema, seed)
+
+
+def check_masks(schema: dict[str, Any], seed: int) -> None:
     trial = Trial(schema, seed, TOKENS)
     if trial.store is None:
         return
