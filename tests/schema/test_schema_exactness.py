@@ -43,7 +43,8 @@ LONGER = (
     b'{"', b'":', b'", "', b'","', b'": ', b'"a"', b'{"a":', b'"a": ', b'"b":"', b'":"', b'"}',
     b'":1,"', b'1,"a":', b'{}', b'[]', b'[[', b']]', b'],', b'},{', b'}]', b'1,', b', ', b'10',
     b'.5', b'1,1', b'[1,', b'null', b'null,', b'true', b'alse', b'":null,"b":', b'","b":', b'a"',
-    b'ab', b'aa', b'\\u00', b'\xc3\xa9', b'b": {"', b'  ', b'\n', b' {', b'"a","', b'2]', b'"a","a"',
+    b'ab', b'aa', b'\\u00', b'\xc3\xa9', b'b": {"', b'  ', b'\n', b' {', b'"a","', b'2]',
+    b'"a","a"',
 )  # fmt: skip
 TOKENS = Vocabulary.from_tokens(
     [bytes([b]) for b in range(256)] + [*LONGER, b""], [256 + len(LONGER)]
@@ -149,6 +150,7 @@ CONTAINS_OBJECT = {"contains": {"type": "object"}}
 @example({**CONTAINS_OBJECT, "not": CONTAINS_OBJECT}, 1)
 @example({"type": "object", "minProperties": 2}, 1)
 @example({"contains": {"type": "object", "minProperties": 2}}, 1)
+@example({"type": "array", "maxItems": 0, "contains": {"$ref": "#"}, "uniqueItems": True}, 1)
 def test_a_text_is_accepted_iff_jsonschema_finds_it_valid(
     schema: dict[str, Any], seed: int
 ) -> None:
