@@ -8,6 +8,7 @@ from constrain.compiler import MaskStore, compile
 from constrain.decode.matcher import Matcher
 from constrain.errors import ConstrainError
 from constrain.grammar.rules import Grammar, Production, Terminal
+from constrain.schema.tags import Tag
 from constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
@@ -21,6 +22,7 @@ __all__ = [
     "MaskStore",
     "Matcher",
     "Production",
+    "Tag",
     "Terminal",
     "Vocabulary",
     "compile",

@@ -53,6 +53,7 @@ from constrain.masks.rows import LexerRow, Walker
 from constrain.masks.storefile import StoreContent, read_store, store_name, write_store
 from constrain.pools import pool_of
 from constrain.schema.grammar import SchemaGrammar
+from constrain.schema.tags import AnyGrammar, TagGrammar
 from constrain.vocabulary import Vocabulary
 
 WARM_DEPTH = 6
@@ -84,9 +85,7 @@ class MaskStore:
     number of terminals, and over bytes.
     """
 
-    def __init__(
-        self, grammar: Grammar | SchemaGrammar, vocabulary: Vocabulary, engine: Engine
-    ) -> None:
+    def __init__(self, grammar: AnyGrammar, vocabulary: Vocabulary, engine: Engine) -> None:
         self.grammar = grammar
         self.vocabulary = vocabulary
         self.words = engine.words
@@ -158,7 +157,7 @@ class MaskStore:
 
 
 def compile(
-    grammar: Grammar,
+    grammar: AnyGrammar,
     vocabulary: Vocabulary,
     cache_dir: Path | str | None = None,
     *,
@@ -170,14 +169,15 @@ def compile(
         grammar: what texts may be.
         vocabulary: what tokens write.
         cache_dir: a folder for stores, in which a second call finds the first one's work.
-            Without one nothing is written, and rows are computed as they are needed.
+            Without one nothing is written, and rows are computed as they are needed. Stores of
+            schemas and tags are never written; the ones last used are kept in memory.
         progress: called with (rows done, rows in all) while rows are computed ahead.
 
     Raises:
         GrammarError: the grammar cannot be used; the subclass says why.
         StoreError: a file in `cache_dir` is damaged or not what its name says.
     """
-    if isinstance(grammar, SchemaGrammar):
+    if isinstance(grammar, SchemaGrammar | TagGrammar):
         return _schema_store(grammar, vocabulary)
     if cache_dir is None:
         store = MaskStore(grammar, vocabulary, _build_engine(grammar, vocabulary, None))
@@ -195,8 +195,9 @@ def compile(
 
 
 @lru_cache(maxsize=MAX_SCHEMAS)
-def _schema_store(grammar: SchemaGrammar, vocabulary: Vocabulary) -> MaskStore:
-    return MaskStore(grammar, vocabulary, pool_of(vocabulary).engine(grammar))
+def _schema_store(grammar: SchemaGrammar | TagGrammar, vocabulary: Vocabulary) -> MaskStore:
+    extra = grammar.extra_bytes if isinstance(grammar, TagGrammar) else b""
+    return MaskStore(grammar, vocabulary, pool_of(vocabulary, extra).engine(grammar))
 
 
 def terminal_dfa(terminal: Terminal, *, in_context: bool) -> ByteDFA:

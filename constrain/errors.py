@@ -138,7 +138,17 @@ class SchemaError(GrammarError):
         self.pointer = pointer
         self.keyword = keyword
         self.is_open = is_open
+        self._what = problem
         super().__init__(f"{pointer}: {problem}")
+
+    def within(self, pointer: str) -> SchemaError:
+        """The same error about a schema that stands at `pointer` in a larger document."""
+        place = pointer + self.pointer.removeprefix("#")
+        return SchemaError(self._what, pointer=place, keyword=self.keyword)
+
+
+class TagError(GrammarError):
+    """Tags that do not say where free text ends and their contents begin."""
 
 
 class StoreError(ConstrainError):

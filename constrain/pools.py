@@ -21,6 +21,7 @@ from constrain.decode.machine import Thread
 from constrain.decode.masker import Masker
 from constrain.decode.matcher import Engine
 from constrain.decode.pushdown import (
+    JSON_BYTES,
     AllViable,
     NoCeilings,
     PushdownCosts,
@@ -28,9 +29,10 @@ from constrain.decode.pushdown import (
     PushdownParser,
 )
 from constrain.masks.rows import LexerRow, Walker
-from constrain.schema.frames import Frames
 from constrain.schema.grammar import SchemaGrammar
 from constrain.schema.lexicon import Lexicon
+from constrain.schema.tagframes import frames_of
+from constrain.schema.tags import TagGrammar
 from constrain.vocabulary import Vocabulary
 
 MAX_POOLS = 4
@@ -89,9 +91,14 @@ class SchemaEngine(Engine):
 
 
 class Pool:
-    """The lexicon and its rows over one vocabulary."""
+    """The lexicon and its rows over one vocabulary.
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    Args:
+        vocabulary: what tokens write.
+        needed: the bytes that texts may need; where one is no token, nothing is sure.
+    """
+
+    def __init__(self, vocabulary: Vocabulary, needed: bytes = JSON_BYTES) -> None:
         self.vocabulary = vocabulary
         self.lock = RLock()
         self.lexicon = Lexicon()
@@ -99,16 +106,17 @@ class Pool:
         self.rows: dict[int, LexerRow] = {}
         table = self.lexicon.table
         self.steps = spelling_steps(vocabulary, table.byte_class, vocabulary.single_bytes)
-        self.viable = AllViable(self.lexicon, vocabulary)
+        self.viable = AllViable(self.lexicon, vocabulary, needed)
 
     def is_full(self) -> bool:
         """Whether it is time for another one."""
         return self.lexicon.n_states > MAX_POOL_STATES or len(self.rows) > MAX_POOL_ROWS
 
-    def engine(self, grammar: SchemaGrammar) -> Engine:
-        """An engine for matchers of a schema."""
+    def engine(self, grammar: SchemaGrammar | TagGrammar) -> Engine:
+        """An engine for matchers of a schema, or of free text with tags."""
         with self.lock:
-            frames = Frames(grammar.costs, grammar.costs.space.root, grammar.style, self.lexicon)
+            rules = grammar.rules if isinstance(grammar, TagGrammar) else grammar
+            frames = frames_of(rules, self.lexicon)
             machine = PushdownMachine(self.lexicon, PushdownParser(frames))
             completer = Completer(machine, self.steps, PushdownCosts(frames))
             masker = Masker(machine, self.walker, self.viable, completer, self.rows)
@@ -117,17 +125,24 @@ class Pool:
             )
 
 
-_pools: OrderedDict[str, Pool] = OrderedDict()
+_pools: OrderedDict[tuple[str, bool], Pool] = OrderedDict()
 _lock = RLock()
 
 
-def pool_of(vocabulary: Vocabulary) -> Pool:
-    """The pool that a new schema is compiled into."""
+def pool_of(vocabulary: Vocabulary, extra: bytes = b"") -> Pool:
+    """The pool that a new grammar is compiled into.
+
+    Args:
+        vocabulary: what tokens write.
+        extra: bytes that its texts may need besides those of JSON.
+    """
+    needed = JSON_BYTES + extra
+    key = vocabulary.fingerprint, bool(vocabulary.single_bytes[list(needed)].all())
     with _lock:
-        pool = _pools.get(vocabulary.fingerprint)
+        pool = _pools.get(key)
         if pool is None or pool.is_full():
-            pool = _pools[vocabulary.fingerprint] = Pool(vocabulary)
-        _pools.move_to_end(vocabulary.fingerprint)
+            pool = _pools[key] = Pool(vocabulary, needed)
+        _pools.move_to_end(key)
         while len(_pools) > MAX_POOLS:
             _pools.popitem(last=False)
         return pool

@@ -564,3 +564,148 @@ def test_inspect_and_compile_read_a_folder_with_a_tokenizer_only(run: Run, share
     assert code == Exit.OK
     assert re.search(r"allowed tokens: 3 of 50257:", out)
     assert run("compile", "--choice", "yes", "--tokenizer", folder)[0] == Exit.OK
+
+
+# --- schemas ------------------------------------------------------------------------------
+
+BOOK = {
+    "type": "object",
+    "properties": {"title": {"type": "string"}, "year": {"type": "integer", "minimum": 0}},
+    "required": ["title", "year"],
+    "additionalProperties": False,
+}
+
+
+@pytest.fixture
+def book(run: Run) -> str:
+    """The file of a schema, in the folder where `run` works."""
+    Path("book.schema.json").write_text(json.dumps(BOOK))
+    return "book.schema.json"
+
+
+def test_check_accepts_what_fits_a_schema(run: Run, book: str) -> None:
+    Path("a.json").write_text('{"title": "A", "year": 1999}')
+    assert run("check", "a.json", "--schema", book) == (
+        Exit.OK,
+        "a.json: accepted by grammar book.schema, 28 bytes\n",
+        "",
+    )
+    code, out, _ = run("check", "a.json", "--schema", "-", stdin=json.dumps(BOOK).encode())
+    assert (code, out) == (Exit.OK, "a.json: accepted by grammar schema, 28 bytes\n")
+
+
+def test_check_shows_where_a_text_leaves_its_schema(run: Run, book: str) -> None:
+    text = b'{"title": "A",\n "yeah": 1999}'
+    assert run("check", "-", "--schema", book, stdin=text) == (
+        Exit.NOT_OF_GRAMMAR,
+        "standard input: not of grammar book.schema: line 2, column 6 (byte 20)\n"
+        '     "yeah": 1999}\n'
+        "         ^\n"
+        'expected: "year":\n'
+        "next byte: 'r'\n",
+        "",
+    )
+    _, out, _ = run("check", "-", "--schema", book, stdin=b'{"title": [')
+    assert "\nexpected: string\n" in out
+
+
+def test_check_completes_the_beginning_of_a_value(run: Run, book: str) -> None:
+    code, out, _ = run("check", "-", "--schema", book, stdin=b'{"title": "A"')
+    assert code == Exit.NOT_OF_GRAMMAR
+    assert "shortest completion: ',\"year\":0}'" in out
+
+
+@pytest.mark.parametrize(
+    ("options", "text", "accepted"),
+    [
+        ([], '{"title": "A", "year": 1}', True),
+        ([], '{"year": 1, "title": "A"}', False),
+        (["--order", "any"], '{"year": 1, "title": "A"}', True),
+        (["--whitespace", "compact"], '{"title": "A", "year": 1}', False),
+        (["--whitespace", "compact"], '{"title":"A","year":1}', True),
+        (["--indent", "2"], '{"title": "A", "year": 1}', False),
+        (["--indent", "2"], '{\n  "title": "A",\n  "year": 1\n}', True),
+    ],
+)
+def test_options_of_schemas(
+    options: list[str], text: str, accepted: bool, run: Run, book: str
+) -> None:
+    code, _, err = run("check", "-", "--schema", book, *options, stdin=text.encode())
+    assert (code == Exit.OK, err) == (accepted, "")
+
+
+def test_listed_strings_may_be_spelled_with_any_escapes(run: Run) -> None:
+    Path("s.json").write_text('{"enum": ["a"]}')
+    for options, code in (((), Exit.NOT_OF_GRAMMAR), (("--escapes", "any"), Exit.OK)):
+        assert run("check", "-", "--schema", "s.json", *options, stdin=b'"\\u0061"')[0] == code
+
+
+def test_what_cannot_be_enforced_is_refused_or_told(run: Run) -> None:
+    Path("s.json").write_text('{"items": {"unevaluatedItems": false}}')
+    code, out, err = run("check", "-", "--schema", "s.json", stdin=b"[1]")
+    assert (code, out) == (Exit.LIBRARY_ERROR, "")
+    assert err.startswith("constrain check: #/items/unevaluatedItems: `unevaluatedItems` cannot")
+    assert err.endswith("\n  the schema is s.json\n")
+    code, out, err = run("check", "-", "--schema", "s.json", "--lenient", stdin=b"[1]")
+    assert code == Exit.OK
+    assert err.startswith("constrain check: not enforced: #/items/unevaluatedItems: ")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        (["check", "a", "--schema", "absent.json"], Exit.USAGE, "absent.json cannot be read"),
+        (["check", "-", "--schema", "-"], Exit.USAGE, "both the schema and the text"),
+        (
+            ["check", "a", "--grammar", "json", "--lenient"],
+            Exit.USAGE,
+            "--lenient goes with --schema",
+        ),
+        (
+            ["check", "a", "--choice", "a", "--indent", "0"],
+            Exit.USAGE,
+            "--indent goes with --schema",
+        ),
+        (["check", "a", "--schema", "-", "--indent", "99"], Exit.USAGE, "from 0 to 16"),
+        (["check", "a", "--schema", "-", "--start", "a"], Exit.USAGE, "--grammar FILE only"),
+        (["compile", "--schema", "s.json"], Exit.USAGE, "compiled when it is needed"),
+    ],
+)
+def test_usage_of_schemas(arguments: list[str], code: Exit, message: str, run: Run) -> None:
+    found, out, err = run(*arguments, stdin=b"{}")
+    assert (found, out) == (code, "")
+    assert message in err
+
+
+def test_a_file_that_is_no_schema_is_refused(run: Run) -> None:
+    for text, message in ((b"{", "no JSON"), (b"[]", "an object or a boolean"), (b'"', "no JSON")):
+        code, _, err = run("check", "a", "--schema", "-", stdin=text)
+        assert code == Exit.LIBRARY_ERROR
+        assert message in err
+        assert "the schema is standard input" in err
+
+
+def test_inspect_tells_place_types_and_tokens(run: Run, book: str) -> None:
+    code, out, _ = run("inspect", '{"title": "A", "year": ', "--schema", book, "--token-id", "0")
+    assert code == Exit.OK
+    assert "\nplace: #/year\n" in out
+    assert "\nopen terminals: number\n" in out
+    assert "shortest completion: '0}'" in out
+
+
+def test_generate_writes_what_fits_a_schema(run: Run, book: str) -> None:
+    code, out, err = run(
+        "generate",
+        "--schema",
+        book,
+        "--indent",
+        "2",
+        "--prompt",
+        "A book:",
+        "--max-new-tokens",
+        "60",
+    )
+    assert (code, err) == (Exit.OK, "")
+    value = json.loads(out)
+    assert list(value) == ["title", "year"]
+    assert out == json.dumps(value, indent=2, ensure_ascii=False)

@@ -42,6 +42,9 @@ MAX_LEXER_STATES = 2_000_000
 MAX_COMPARED = 50
 """Bytes by which sets of shadows are compared."""
 
+FINAL = (-1,)
+"""The winners of a lexeme that ends the text: nothing comes behind it."""
+
 Members = tuple[int, ...]  # sorted global DFA states
 
 

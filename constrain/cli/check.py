@@ -41,6 +41,7 @@ EXAMPLES = """\
   constrain check query.txt --grammar my_language.lark
   constrain check move.txt --gbnf chess.gbnf
   echo -n 2024-13-01 | constrain check - --regex '\\d{4}-(0[1-9]|1[0-2])-\\d\\d'
+  constrain check order.json --schema order.schema.json
 """
 
 

@@ -12,6 +12,7 @@ from tqdm import tqdm
 
 from constrain.cli.options import (
     Exit,
+    UsageError,
     add_cache,
     add_command,
     add_grammar,
@@ -54,6 +55,11 @@ def add_parser(commands: Any) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Compile, or find compiled, and print what there is."""
+    if options.schema is not None:
+        raise UsageError(
+            "a schema is compiled when it is needed, in milliseconds, and nothing of it is kept "
+            "on disk; give it to generate, check or inspect"
+        )
     grammar = read_grammar(options)
     from constrain.cli.models import load_vocabulary  # noqa: PLC0415 - imports torch
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from constrain.compiler import compile as compile_store
 from constrain.decode.matcher import Matcher
 from constrain.errors import ViabilityLimitError
-from constrain.grammar.rules import Grammar
+from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 
 CHUNK = 4096
@@ -43,7 +43,7 @@ class Place:
         return f"line {self.line}, column {self.column} (byte {self.offset})"
 
 
-def byte_matcher(grammar: Grammar) -> Matcher:
+def byte_matcher(grammar: AnyGrammar) -> Matcher:
     """A matcher that reads any bytes, of no tokenizer.
 
     Raises:

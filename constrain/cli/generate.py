@@ -39,6 +39,7 @@ EXAMPLES = """\
   constrain generate --grammar my_language.lark --model path/to/model --stream
   constrain generate --gbnf chess.gbnf --prompt "1. e4 "
   cat prompt.txt | constrain generate --grammar json --prompt - > answer.json
+  constrain generate --schema book.schema.json --indent 2 --prompt "A book, as JSON:"
 """
 
 

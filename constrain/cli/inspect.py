@@ -28,7 +28,7 @@ from constrain.cli.options import (
 )
 from constrain.compiler import compile as compile_store
 from constrain.decode.matcher import Matcher
-from constrain.grammar.rules import Grammar
+from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 
 DESCRIPTION = """\
@@ -40,6 +40,7 @@ EXAMPLES = """\
   constrain inspect '{"a": 1' --grammar json --token '}' --token ']'
   constrain inspect '' --choice yes --choice no --tokenizer gpt2 --first 100
   cat part.json | constrain inspect - --grammar json --token-id 17
+  constrain inspect '{"name": ' --schema user.schema.json
 """
 
 
@@ -114,7 +115,7 @@ def _token_of(text: str, vocabulary: Vocabulary) -> int:
     return vocabulary.tokens.index(spelling)
 
 
-def _print_fault(grammar: Grammar, text: bytes) -> None:
+def _print_fault(grammar: AnyGrammar, text: bytes) -> None:
     matcher = byte_matcher(grammar)
     offset = read_viable(matcher, text)
     if offset == len(text):

@@ -17,14 +17,20 @@ from constrain.errors import GrammarError
 from constrain.grammar.builtin import builtin_names
 from constrain.grammar.rules import Grammar
 from constrain.masks.storefile import store_name
+from constrain.schema.grammar import SchemaGrammar, from_json_schema
+from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 
 MIB = 1 << 20
 MAX_GRAMMAR_BYTES = 4 * MIB
+MAX_SCHEMA_BYTES = 16 * MIB
 MAX_TEXT_BYTES = 16 * MIB
 MAX_PROMPT_BYTES = 4 * MIB
 
 STDIN = "-"
+
+READS_STDIN = ("file", "text", "prompt")
+"""Options that may name standard input besides the schema."""
 
 
 class Exit(IntEnum):
@@ -77,7 +83,7 @@ def add_command(
 
 def add_grammar(parser: argparse.ArgumentParser) -> None:
     """Add the options that say what texts may be."""
-    group = parser.add_argument_group("the grammar (one of the first four)")
+    group = parser.add_argument_group("the grammar (one of the first five)")
     one = group.add_mutually_exclusive_group(required=True)
     one.add_argument(
         "--grammar",
@@ -89,6 +95,11 @@ def add_grammar(parser: argparse.ArgumentParser) -> None:
     one.add_argument(
         "--choice", metavar="TEXT", action="append", help="one of the texts; give it repeatedly"
     )
+    one.add_argument(
+        "--schema",
+        metavar="FILE",
+        help="JSON that fits the JSON Schema in a file; - is standard input",
+    )
     group.add_argument(
         "--start", metavar="RULE", help="of a grammar file: the rule of a whole text (start)"
     )
@@ -98,14 +109,46 @@ def add_grammar(parser: argparse.ArgumentParser) -> None:
         help="of a grammar file: where a lexeme may end; only where no longer match is "
         "possible (longest, the default), or wherever its terminal matches (any)",
     )
+    _add_schema_options(parser)
 
 
-def read_grammar(options: argparse.Namespace) -> Grammar:
+def _add_schema_options(parser: argparse.ArgumentParser) -> None:
+    group = parser.add_argument_group("with --schema")
+    group.add_argument(
+        "--order",
+        choices=("schema", "any"),
+        help="members come as in `properties` (schema, the default), or in any order",
+    )
+    group.add_argument(
+        "--whitespace",
+        choices=("flexible", "compact"),
+        help="as JSON allows it (flexible, the default), or none (compact)",
+    )
+    group.add_argument("--indent", metavar="N", type=int, help="exactly that of indented JSON")
+    group.add_argument(
+        "--escapes",
+        choices=("canonical", "any"),
+        help="how keys and listed strings may be spelled: in one way (canonical, the default), "
+        "or with any escapes",
+    )
+    group.add_argument(
+        "--lenient",
+        action="store_true",
+        default=None,
+        help="ignore keywords that cannot be enforced, and warn of each on standard error",
+    )
+
+
+SCHEMA_OPTIONS = ("order", "whitespace", "indent", "escapes", "lenient")
+
+
+def read_grammar(options: argparse.Namespace) -> AnyGrammar:
     """The grammar that `add_grammar`'s options name.
 
     Raises:
         UsageError: its file cannot be read, or an option does not go with it.
-        GrammarError: it is no grammar, or there is no built-in of this name.
+        GrammarError: it is no grammar, or there is no built-in of this name; or a schema that
+            cannot be enforced.
     """
     name = options.grammar
     is_file = name is not None and name not in builtin_names() and _names_file(name)
@@ -113,6 +156,11 @@ def read_grammar(options: argparse.Namespace) -> Grammar:
         raise UsageError("--start and --lexing go with --grammar FILE only")
     if is_file:
         return _read_grammar_file(Path(name), options)
+    given = {n: v for n in SCHEMA_OPTIONS if (v := getattr(options, n)) is not None}
+    if options.schema is not None:
+        return _read_schema(options, given)
+    if given:
+        raise UsageError(f"--{next(iter(given))} goes with --schema FILE only")
     if options.gbnf is not None:
         return _read_by(Grammar.from_ebnf, Path(options.gbnf))
     if name is not None:
@@ -157,12 +205,12 @@ def cache_folder(options: argparse.Namespace) -> Path:
         raise UsageError(f"{error}; name the cache's folder by --cache") from error
 
 
-def store_path(grammar: Grammar, vocabulary: Vocabulary, cache: Path) -> Path:
+def store_path(grammar: AnyGrammar, vocabulary: Vocabulary, cache: Path) -> Path:
     """Where in the folder `cache` the store of both is kept."""
     return cache / store_name(grammar.fingerprint, vocabulary.fingerprint)
 
 
-def cached_store(grammar: Grammar, vocabulary: Vocabulary, cache: Path) -> MaskStore:
+def cached_store(grammar: AnyGrammar, vocabulary: Vocabulary, cache: Path) -> MaskStore:
     """The store in `cache`, if it is there; else one that grows as it is used.
 
     Raises:
@@ -240,3 +288,23 @@ def _read_by(read: Callable[[str], Grammar], path: Path) -> Grammar:
         error.add_note(f"the grammar is {path}")
         raise
     return replace(grammar, name=path.stem)
+
+
+def _read_schema(options: argparse.Namespace, given: dict[str, Any]) -> SchemaGrammar:
+    """The grammar of a schema's file; what it does not enforce is told on standard error."""
+    name = options.schema
+    if name == STDIN and STDIN in (getattr(options, other, None) for other in READS_STDIN):
+        raise UsageError("standard input cannot be both the schema and the text; put one in a file")
+    text = read_text(name, MAX_SCHEMA_BYTES)
+    try:
+        grammar = from_json_schema(
+            text, **given, name="schema" if name == STDIN else Path(name).stem
+        )
+    except ValueError as error:
+        raise UsageError(f"{error}") from error
+    except GrammarError as error:
+        error.add_note(f"the schema is {label(name)}")
+        raise
+    for warning in grammar.warnings:
+        print(f"constrain {options.command}: not enforced: {warning}", file=sys.stderr)
+    return grammar

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from constrain.decode.machine import Machine, Thread, Threads
+from constrain.decode.words import Words, words_of
 from constrain.vocabulary import Vocabulary
 
 
@@ -44,11 +45,13 @@ class Explanation:
 
     Attributes:
         text: accepted so far.
+        pointer: where in a JSON value the text stands, if it is of a schema; else empty.
         is_accepting: the text is whole.
         terminals: that the open lexeme may become, or that may begin here.
         complete: terminals that the open lexeme is if it ends here.
         after: terminals that may follow if the open lexeme ends here.
-        rules: items in progress, innermost first, as `lhs → done • to come`.
+        rules: items in progress, innermost first, as `lhs → done • to come`; for a schema, what
+            is open at each depth.
         verdict: on the token asked for, if any.
     """
 
@@ -59,10 +62,12 @@ class Explanation:
     after: tuple[str, ...]
     rules: tuple[str, ...]
     verdict: TokenVerdict | None = None
+    pointer: str = ""
 
     def __str__(self) -> str:
         lines = [
             f"text: {self.text!r}" + (" (whole)" if self.is_accepting else ""),
+            *([f"place: {self.pointer}"] if self.pointer else []),
             f"open terminals: {', '.join(self.terminals) or 'none'}",
             f"complete terminals: {', '.join(self.complete) or 'none'}",
             f"behind a complete one: {', '.join(self.after) or 'nothing'}",
@@ -84,61 +89,28 @@ def explain_state(
     is_viable: Callable[[Thread], bool],
 ) -> Explanation:
     """Describe `threads`, and `token` against them; there are none behind an end token."""
+    words = words_of(machine)
     if token is None:
         verdict = None
     elif is_terminated:
         verdict = TokenVerdict(token, b"", False, 0, (), "an end token was accepted before")
     else:
-        verdict = _judge(machine, vocabulary, threads, token, is_viable, accepting=accepting)
+        verdict = _judge(machine, words, vocabulary, threads, token, is_viable, accepting=accepting)
     return Explanation(
         text=text,
         is_accepting=accepting,
-        terminals=open_terminals(machine, threads),
-        complete=_names(machine, {t for _, state in threads for t in machine.lexer.winners[state]}),
-        after=following_terminals(machine, threads),
-        rules=_rules(machine, threads),
+        terminals=words.opened(threads, text),
+        complete=words.complete(threads, text[-1:]),
+        after=words.following(threads),
+        rules=words.progress(threads),
         verdict=verdict,
+        pointer=words.pointer(text),
     )
-
-
-def open_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:
-    """The terminals that the open lexemes of `threads` may become with another byte."""
-    table = machine.lexer.table
-    states = {s for _, state in threads for s in machine.lexer.members[state][0]}
-    found = {int(table.owner[s]) for s in states if table.has_next[s]}
-    return _names(machine, {terminal for terminal in found if terminal < len(table.start)})
-
-
-def following_terminals(machine: Machine, threads: Threads) -> tuple[str, ...]:
-    """The terminals that may begin if the open lexeme ends where it stands."""
-    found: set[int] = set()
-    for thread in threads:
-        if machine.lexer.winners[thread[1]]:
-            found |= machine.parser.acceptable(machine.after(thread))
-    return _names(machine, found)
-
-
-def _names(machine: Machine, terminals: set[int]) -> tuple[str, ...]:
-    names = machine.parser.automaton.grammar.terminals
-    return tuple(sorted(names[t] for t in terminals))
-
-
-def _rules(machine: Machine, threads: Threads) -> tuple[str, ...]:
-    """The kernel items of the top states, then of the states below, each once."""
-    automaton = machine.parser.automaton
-    found: dict[str, None] = {}
-    level = [edge for stacks, _ in threads for edge in stacks.edges]
-    while level:
-        for state, _ in level:
-            for item in automaton.kernels[state] if state >= 0 else ():
-                if item[1] < len(automaton.grammar.productions[item[0]][1]):
-                    found[automaton.format_item(item)] = None
-        level = list({edge: None for _, below in level for edge in below.edges})
-    return tuple(found)
 
 
 def _judge(
     machine: Machine,
+    words: Words,
     vocabulary: Vocabulary,
     threads: Threads,
     token: int,
@@ -148,7 +120,7 @@ def _judge(
 ) -> TokenVerdict:
     if token in vocabulary.end_ids:
         reason = "the text is whole" if accepting else "the text is not whole yet"
-        return TokenVerdict(token, b"", accepting, 0, open_terminals(machine, threads), reason)
+        return TokenVerdict(token, b"", accepting, 0, words.opened(threads), reason)
     spelling = vocabulary.tokens[token] if 0 <= token < vocabulary.size else b""
     if not spelling:
         reason = "it is a special token or names none, and never text"
@@ -157,15 +129,13 @@ def _judge(
         before = threads
         threads = machine.step(threads, byte)
         if not threads:
-            expected = tuple(
-                sorted({*open_terminals(machine, before), *following_terminals(machine, before)})
-            )
+            expected = tuple(sorted({*words.opened(before), *words.following(before)}))
             reason = (
                 f"it dies at its byte {place}, {bytes([byte])!r}, where "
                 f"{' or '.join(expected) or 'the end of the text'} was expected"
             )
             return TokenVerdict(token, spelling, False, place, expected, reason)
-    expected = open_terminals(machine, threads)
+    expected = words.opened(threads)
     if any(is_viable(thread) for thread in threads):
         reason = f"it leaves {' or '.join(expected)} open" if expected else "it ends a lexeme"
         return TokenVerdict(token, spelling, True, len(spelling), expected, reason)

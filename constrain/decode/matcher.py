@@ -23,8 +23,7 @@ from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.masker import Masker
 from constrain.decode.pushdown import NoCeilings
 from constrain.errors import BudgetError, DeadEndError, MatcherError
-from constrain.grammar.rules import Grammar
-from constrain.schema.grammar import SchemaGrammar
+from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 
 NEVER = np.iinfo(np.int32).max
@@ -43,7 +42,7 @@ class Engine:
 
     def __init__(
         self,
-        grammar: Grammar | SchemaGrammar,
+        grammar: AnyGrammar,
         vocabulary: Vocabulary,
         machine: Machine,
         masker: Masker,

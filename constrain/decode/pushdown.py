@@ -13,22 +13,22 @@ from constrain.automata.lexer import DEAD
 from constrain.decode.completion import IMPOSSIBLE
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
-from constrain.schema.frames import Frames
 from constrain.schema.lexicon import Lexicon
+from constrain.schema.tagframes import AnyFrames
 from constrain.vocabulary import Vocabulary
 
 TRACKED = (-1, 0, 0)
 """Where a node of stacks keeps whether any of them is tracked."""
 
-JSON_BYTES = (*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5))
+JSON_BYTES = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5)))
 """All bytes of JSON texts but the control character DEL, which no text needs."""
 
 
 class PushdownParser(Parser):
-    """All operations on stacks of one schema's frames; see `Parser`."""
+    """All operations on stacks of one automaton's frames; see `Parser`."""
 
-    def __init__(self, frames: Frames) -> None:
-        self._frames = frames
+    def __init__(self, frames: AnyFrames) -> None:
+        self.frames = frames
         self._begin()
         self.initial = self.push(frames.first, self.push(frames.end, self.bottom))
 
@@ -37,7 +37,7 @@ class PushdownParser(Parser):
         if stacks.acceptable is None:
             if stacks is self.underflow:
                 raise StackUnderflow
-            starts = {self._frames.start(frame) for frame, _ in stacks.edges}
+            starts = {self.frames.start(frame) for frame, _ in stacks.edges}
             stacks.acceptable = frozenset(starts - {DEAD} or {DEAD})
         return stacks.acceptable
 
@@ -50,8 +50,8 @@ class PushdownParser(Parser):
             edges: dict[Edge, None] = {}
             whole = self.nothing
             for frame, below in stacks.edges:
-                for winner in self._of_frame(frame, terminals, len(stacks.edges) == 1):
-                    for frames in self._frames.step(frame, winner):
+                for winner in self.of_frame(frame, terminals, len(stacks.edges) == 1):
+                    for frames in self.frames.step(frame, winner):
                         if not frames:
                             whole = self.union(whole, below)
                             continue
@@ -62,7 +62,7 @@ class PushdownParser(Parser):
             result = stacks._advanced[terminals] = self.union(whole, self.intern(edges))
         return result
 
-    def _of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> tuple[int, ...]:
+    def of_frame(self, frame: int, winners: tuple[int, ...], is_alone: bool) -> tuple[int, ...]:
         """The winners that a frame may take for its own.
 
         A frame beside others takes those that its own automaton has: where it does not tell
@@ -70,8 +70,8 @@ class PushdownParser(Parser):
         """
         if is_alone:
             return winners
-        lexicon = self._frames.lexicon
-        start = self._frames.start(frame)
+        lexicon = self.frames.lexicon
+        start = self.frames.start(frame)
         found = []
         for winner in winners:
             part, own = lexicon.parts.get(winner, (start, winner))
@@ -81,18 +81,18 @@ class PushdownParser(Parser):
 
     def measure(self, stacks: Stacks, added: bytes) -> Stacks:
         """The stacks once `added` is read of a lexeme; it is kept where it makes a difference."""
-        frames = self._frames
+        frames = self.frames
         measured = [(frames.measure(frame, added), below) for frame, below in stacks.edges]
         return stacks if measured == list(stacks.edges) else self.intern(measured)
 
     def bare(self, stacks: Stacks) -> Stacks:
         """The stacks without what was read of the open lexeme."""
-        return self.intern((self._frames.bare(frame), below) for frame, below in stacks.edges)
+        return self.intern((self.frames.bare(frame), below) for frame, below in stacks.edges)
 
     @property
     def tracks(self) -> bool:
         """Whether for some frame it matters what lexemes say."""
-        return self._frames.tracks
+        return self.frames.tracks
 
     def is_tracked(self, stacks: Stacks) -> bool:
         """Whether what may come depends on what was read of lexemes."""
@@ -105,7 +105,7 @@ class PushdownParser(Parser):
                     return True
                 continue
             for frame, below in node.edges:
-                if self._frames.is_tracked(frame):
+                if self.frames.is_tracked(frame):
                     node.costs[TRACKED] = 1
                     return True
                 if below not in passed:
@@ -122,7 +122,7 @@ class PushdownParser(Parser):
         """Some stack is a whole text."""
         if stacks is self.underflow:
             raise StackUnderflow
-        return any(frame == self._frames.end for frame, _ in stacks.edges)
+        return any(self.frames.accepts(frame) for frame, _ in stacks.edges)
 
 
 class PushdownMachine(Machine):
@@ -156,7 +156,7 @@ class PushdownMachine(Machine):
 class PushdownCosts:
     """Least bytes that complete stacks of frames: a bound for `Completer`."""
 
-    def __init__(self, frames: Frames) -> None:
+    def __init__(self, frames: AnyFrames) -> None:
         self._frames = frames
         self._ends: dict[int, dict[tuple[int, ...], int]] = {}
 
@@ -208,12 +208,14 @@ class PushdownCosts:
 class AllViable:
     """What `Adjacency` proves of a grammar, here true by construction: what is alive is viable.
 
-    Where the vocabulary lacks bytes that JSON may need, nothing is sure, and is searched for.
+    Where the vocabulary lacks bytes that texts may need, nothing is sure, and is searched for.
     """
 
-    def __init__(self, lexicon: Lexicon, vocabulary: Vocabulary) -> None:
+    def __init__(
+        self, lexicon: Lexicon, vocabulary: Vocabulary, needed: bytes = JSON_BYTES
+    ) -> None:
         self._lexicon = lexicon
-        self._spells_all = bool(vocabulary.single_bytes[list(JSON_BYTES)].all())
+        self._spells_all = bool(vocabulary.single_bytes[list(needed)].all())
         self._unsure = np.zeros(0, np.bool_)
 
     def sure(self) -> NDArray[np.bool_]:

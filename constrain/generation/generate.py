@@ -26,7 +26,7 @@ from constrain.errors import TokenNotAllowedError, UnfinishedError, VocabularyEr
 from constrain.generation.processor import GrammarLogitsProcessor, check_budget, check_ends
 from constrain.generation.recent import Recent
 from constrain.grammar.builtin import builtin
-from constrain.grammar.rules import Grammar
+from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 
 _vocabularies: Recent[tuple[int, int, str], tuple[Any, Vocabulary]] = Recent(4)
@@ -38,7 +38,7 @@ def generate(
     model: Any,
     tokenizer: Any,
     prompt: str,
-    grammar: Grammar | MaskStore | str,
+    grammar: AnyGrammar | MaskStore | str,
     *,
     max_new_tokens: int = 256,
     finish: bool = True,
@@ -53,7 +53,7 @@ def generate(
     model: Any,
     tokenizer: Any,
     prompt: str,
-    grammar: Grammar | MaskStore | str,
+    grammar: AnyGrammar | MaskStore | str,
     *,
     max_new_tokens: int = 256,
     finish: bool = True,
@@ -68,7 +68,7 @@ def generate(
     model: Any,
     tokenizer: Any,
     prompt: Sequence[str],
-    grammar: Grammar | MaskStore | str,
+    grammar: AnyGrammar | MaskStore | str,
     *,
     max_new_tokens: int = 256,
     finish: bool = True,
@@ -82,7 +82,7 @@ def generate(
     model: Any,
     tokenizer: Any,
     prompt: str | Sequence[str],
-    grammar: Grammar | MaskStore | str,
+    grammar: AnyGrammar | MaskStore | str,
     *,
     max_new_tokens: int = 256,
     finish: bool = True,
@@ -416,7 +416,7 @@ def _stream(request: _Request) -> Iterator[str]:
 
 
 def _store(
-    grammar: Grammar | MaskStore | str, tokenizer: Any, model: Any, cache_dir: Path | str | None
+    grammar: AnyGrammar | MaskStore | str, tokenizer: Any, model: Any, cache_dir: Path | str | None
 ) -> MaskStore:
     """The store of a grammar, the last few of which are kept in memory."""
     vocabulary = _vocabulary(tokenizer, model.generation_config)

@@ -17,6 +17,7 @@ from constrain.errors import EmptyLanguageError, UndefinedSymbolError
 
 if TYPE_CHECKING:
     from constrain.schema.grammar import SchemaGrammar
+    from constrain.schema.tags import Tag, TagGrammar
 
 Lexing = Literal["longest", "any"]
 Ties = Literal["priority", "all"]
@@ -293,6 +294,73 @@ class Grammar:
             registry=registry,
             lenient=lenient,
         )
+
+    @classmethod
+    def from_response_format(
+        cls, response_format: Mapping[str, Any], **options: Any
+    ) -> SchemaGrammar | None:
+        """The grammar that a `response_format` of OpenAI's API asks for.
+
+        `{"type": "json_schema", "json_schema": {"name": …, "strict": …, "schema": …}}`; the same
+        without the inner object, as the Responses API has it; `{"type": "json_object"}`: any
+        JSON object; `{"type": "text"}`: any text.
+
+        Where `strict` is not true, which is OpenAI's default, keywords that cannot be enforced
+        are ignored and listed in `warnings`, as with `lenient=True`.
+
+        Args:
+            response_format: the object as it is.
+            **options: for `from_json_schema`; `lenient` goes before `strict`.
+
+        Returns:
+            None for any text: nothing is to be constrained.
+
+        Raises:
+            SchemaError: it is no such object, or its schema cannot be enforced; `pointer` leads
+                from the whole object.
+            EmptyLanguageError: no value fits the schema.
+        """
+        from constrain.schema.response import (  # noqa: PLC0415 - it builds on this module
+            from_response_format,
+        )
+
+        return from_response_format(response_format, **options)
+
+    @classmethod
+    def tags(
+        cls,
+        tags: Sequence[Tag],
+        *,
+        triggers: Sequence[str] | None = None,
+        text: bool = True,
+        at_least: int = 0,
+        at_most: int | None = None,
+    ) -> TagGrammar:
+        """Free text in which begin strings open tags, as models write calls of tools.
+
+        A text is free text, then any number of times a tag and free text. A tag is its `begin`,
+        a text of its `content` and its `end`. Free text is any text of Unicode; the first trigger
+        in it ends it, and is the beginning of a tag. The whole text may end anywhere outside tags.
+
+        Args:
+            tags: with what opens, fills and closes them. Several may begin alike.
+            triggers: beginnings of the tags' `begin` that free text must not hold elsewhere, such
+                as `<function=` of `<function=get_time>`; None: each `begin`. None may be inside
+                another.
+            text: there may be free text; else tags stand side by side.
+            at_least: how many tags a text has.
+            at_most: the same; None: any number.
+
+        Raises:
+            TagError: a tag or a trigger is malformed, or does not say where free text ends; or a
+                content is a grammar of more than one terminal.
+            SchemaError: see `from_json_schema`.
+            EmptyLanguageError: no text is of a content, or `at_most` is less than `at_least`.
+            GrammarLimitError: there are too many characters in `begin` and `end` strings.
+        """
+        from constrain.schema.tags import tags_grammar  # noqa: PLC0415 - it builds on this module
+
+        return tags_grammar(tags, triggers=triggers, text=text, at_least=at_least, at_most=at_most)
 
     @staticmethod
     def compose(outer: Grammar, parts: Mapping[str, Grammar]) -> Grammar:

@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import Lexer, Members
+from constrain.automata.lexer import FINAL, Lexer, Members
 from constrain.automata.margin import canonical_effect
 from constrain.bitmask import n_words
 from constrain.errors import GrammarLimitError
@@ -217,8 +217,11 @@ class Walker:
         return Forest(trie, root[: len(left)], ways[left], effects.astype(np.int32))
 
     def _way(self, state: int) -> int:
-        """The number of the way in which the lexeme ends in a lexer state, UNKNOWN if it cannot."""
-        if not self.lexer.winners[state]:
+        """The number of the way in which the lexeme ends in a lexer state.
+
+        UNKNOWN if it cannot, or if nothing could come behind it.
+        """
+        if not self.lexer.winners[state] or self.lexer.winners[state] == FINAL:
             return UNKNOWN
         way = self.lexer.winners[state], self.lexer.residue(state)
         number = self._way_ids.setdefault(way, len(self.ways))

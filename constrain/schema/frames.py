@@ -215,6 +215,14 @@ class Frames:
             results = self._steps[key] = tuple(found)
         return results
 
+    def values(self, frame: Awaited | Item) -> Values:
+        """What the value may be."""
+        return self._space.values(frame.expr)
+
+    def accepts(self, number: int) -> bool:
+        """Whether the text may end where this frame is the topmost one."""
+        return number == self.end
+
     def cost(self, number: int) -> int:  # noqa: PLR0911 - one for each kind of frame
         """At least so many bytes take the frame away."""
         frame = self.frames[number]

@@ -197,6 +197,24 @@ class Lexicon(Lexer):
             self._new(row, (winner,) if accepts and closing is None else ())
         return first + START - 1
 
+    def known(self, key: Hashable) -> int | None:
+        """The state that was made under a key by `embed_table`."""
+        return self._made.get(key)
+
+    def embed_table(self, key: Hashable, rows: Row, winners: Iterable[tuple[int, ...]]) -> int:
+        """Make the states of a table, and keep the first of them under a key.
+
+        Args:
+            key: see `known`.
+            rows: int32[S, 256]; 1 is the table's first state, DEAD none.
+            winners: of each state.
+        """
+        first = self.n_states
+        for row, won in zip(np.where(rows == DEAD, DEAD, rows - 1 + first), winners, strict=True):
+            self._new(row.astype(np.int32), won)
+        self._made[key] = first
+        return first
+
     def behind(self, prefix: bytes | None, row: Row) -> int:
         """The state before some white space and then what a row says.
 
