@@ -193,7 +193,7 @@ MUTANTS = (
 SCHEMA_MUTANTS = (
     Mutant(
         "a frame beside others takes lexemes that are of another",
-        PushdownParser._of_frame,
+        PushdownParser.of_frame,
         "if part == start and own in lexicon.labels(start):",
         "if part == start:",
     ),
