@@ -21,7 +21,7 @@ pytest.importorskip("jsonschema")
 pytest.importorskip("regress")
 
 from tests.schema.strategies import schemas
-from tests.schema.test_schema_exactness import SEEDS, TOKENS, Trial, is_accepted, told
+from tests.schema.trial import SEEDS, TOKENS, Trial, is_accepted, told
 
 OPEN = {"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"enum": [1, "a", None]}}}
 CLOSED = {**OPEN, "additionalProperties": False}

@@ -17,7 +17,9 @@ pytest.importorskip("jsonschema")
 pytest.importorskip("regress")
 
 from tests.schema.strategies import schemas
-from tests.schema.test_schema_exactness import CONTAINS_OBJECT, SEEDS, check_acceptance, check_masks
+from tests.schema.test_schema_exactness import CONTAINS_OBJECT, check_acceptance
+from tests.schema.test_schema_masks import check_masks
+from tests.schema.trial import SEEDS
 
 MAX_SCHEMAS = 1_500
 UNIQUE = {"type": "array", "uniqueItems": True, "items": {"enum": [1, 2, "a", "b", None]}}
