@@ -17,10 +17,16 @@ from constrain.automata.adjacency import Adjacency
 from constrain.automata.lexer import Lexer
 from constrain.decode.crossing import Crossing
 from constrain.decode.matcher import Matcher
+from constrain.decode.pushdown import PushdownParser
 from constrain.decode.stacks import Parser
 from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross, walk
 from constrain.masks.rows import Walker
 from constrain.masks.trie import _fill
+from constrain.pools import SchemaEngine
+from constrain.schema import algebra, costs
+from constrain.schema.frames import Frames
+from constrain.schema.keywords import _Reader
+from constrain.schema.lexicon import Lexicon
 from tests.interpreted import interpreted
 
 
@@ -181,5 +187,62 @@ MUTANTS = (
         Matcher._is_accepting,
         "machine.accepts(thread)",
         "bool(machine.lexer.winners[thread[1]])",
+    ),
+)
+
+SCHEMA_MUTANTS = (
+    Mutant(
+        "a frame beside others takes lexemes that are of another",
+        PushdownParser.of_frame,
+        "if part == start and own in lexicon.labels(start):",
+        "if part == start:",
+    ),
+    Mutant(
+        "a lexeme that several automata read is of all of them",
+        Lexicon._joint,
+        "found.add(winner if is_clear else self.wrapped(start, winner))",
+        "found.add(winner)",
+    ),
+    Mutant(
+        "in a long array the items that must be there are forgotten",
+        Frames._clipped,
+        "max(1, len(array.prefix), array.least, *starts)",
+        "max(1, len(array.prefix), *starts)",
+    ),
+    Mutant(
+        "an item that `contains` wants may be counted as another",
+        costs.items,
+        "(space.conjunction(own, space.complement(wanted)), 0)",
+        "(own, 0)",
+    ),
+    Mutant(
+        "an object may end before it has members enough",
+        Frames._may_close_object,
+        "frame.n_members >= shape.least",
+        "frame.n_members >= shape.least - 1",
+    ),
+    Mutant(
+        "a key that must not come is one of the others",
+        Lexicon._key_chain,
+        "row[QUOTE] = DEAD if winner == REFUSED else self._colon(winner, colon)",
+        "row[QUOTE] = row[QUOTE] if winner == REFUSED else self._colon(winner, colon)",
+    ),
+    Mutant(
+        "a branch of oneOf excludes those behind it only",
+        _Reader._one_of,
+        "if j != i and not",
+        "if j > i and not",
+    ),
+    Mutant(
+        "of two bounds on the number of items the looser holds",
+        algebra.arrays_of_both,
+        "least=max(one.least, other.least)",
+        "least=min(one.least, other.least)",
+    ),
+    Mutant(
+        "tokens of several items are not read one by one",
+        SchemaEngine.row,
+        "if wrong:",
+        "if False:",
     ),
 )

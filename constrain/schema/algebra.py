@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Protocol, TypeVar
 
 from constrain.automata.dfa import ByteDFA, intersect, subtract
-from constrain.errors import GrammarLimitError
+from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import strings
 from constrain.schema.languages import (
     ANYTHING,
@@ -83,7 +83,7 @@ def complement(values: Values, exprs: Exprs) -> Values:
     """All other values.
 
     Raises:
-        NotImplementedError: arrays that are not unique, which no automaton tells.
+        SchemaError: arrays in which some items are equal would be wanted.
     """
     arrays: tuple[Arrays, ...] = (Arrays(),)
     for array in values.arrays:
@@ -192,7 +192,12 @@ def arrays_of_both(one: Arrays, other: Arrays, exprs: Exprs) -> Arrays | None:
 def _other_arrays(array: Arrays, exprs: Exprs) -> Iterable[Arrays]:
     """Arrays that are not of `array`, as a union."""
     if array.unique:
-        raise NotImplementedError
+        raise SchemaError(
+            "`uniqueItems` cannot be negated, as `not`, `oneOf`, `if` or `contains` want it; "
+            "leave it out",
+            pointer=array.unique,
+            keyword="uniqueItems",
+        )
     if array.least > 0:
         yield Arrays(most=array.least - 1)
     if array.most is not None:

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from constrain.automata.dfa import START
+from constrain.automata.dfa import START, ByteDFA, subtract
 from constrain.schema import numbers, strings
 from constrain.schema.costs import (
     IMPOSSIBLE,
@@ -403,7 +403,9 @@ class Frames:
             for i, (keys, _) in enumerate(shape.classes)
             if any(True for _ in self._class_members(frame, i))
         }
-        others = lexicon.key_class(classes, colon, any_escape=style.any_escape)
+        if style.any_escape:
+            return self._any_key_start(frame, classes)
+        others = lexicon.key_class(classes, colon, any_escape=False)
         entries: list[Entry] = []
         for name in shape.names:
             if any(True for _ in self._named_members(frame, name)):
@@ -412,6 +414,22 @@ class Frames:
                 entries.append((spelled(name), REFUSED))
         entries += [(key, REFUSED) for key in frame.keys or ()]
         return lexicon.keys(entries, others, colon)
+
+    def _any_key_start(self, frame: InObject, classes: dict[int, ByteDFA | None]) -> int:
+        """The same for keys that may be spelled with any escapes."""
+        names = list(frame.shape.names)
+        taken = [*names, *(json.loads(b'"%b"' % key) for key in frame.keys or ())]
+        listed = strings.literals(tuple(taken))
+        languages: dict[int, ByteDFA | None] = {
+            winner: subtract(strings.ANY if keys is None else keys, listed)
+            for winner, keys in classes.items()
+        }
+        for name in names:
+            if any(True for _ in self._named_members(frame, name)):
+                languages[self.lexicon.name(name)] = strings.literals((name,))
+        return self.lexicon.key_class(
+            languages, None if self._style.is_flexible else b"", any_escape=True
+        )
 
     # --- steps ------------------------------------------------------------------------
 
@@ -605,7 +623,7 @@ class Frames:
         if name is None and keys is not None:
             first, last = frame.text.find(b'"'), frame.text.rfind(b'"')
             if first < last:  # else the key is not read yet: it is asked what it could be
-                keys |= {frame.text[first + 1 : last]}
+                keys |= {spelled(json.loads(frame.text[first : last + 1]))}
         if expr == NOTHING or (shape.most is not None and frame.n_members >= shape.most):
             return
         missing = frame.missing - {name} if name is not None else frame.missing

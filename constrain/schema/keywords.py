@@ -106,9 +106,8 @@ class _Reader:
             if error.is_open or not self._space.lenient:
                 raise
             self._space.warnings.append(error)
-        except (GrammarError, NotImplementedError) as error:
-            problem = getattr(error, "problem", "unique items cannot be complemented")
-            refused = self._node.error(f"`{keyword}` cannot be enforced: {problem}", keyword)
+        except GrammarError as error:
+            refused = self._node.error(f"`{keyword}` cannot be enforced: {error.problem}", keyword)
             if not self._space.lenient:
                 raise refused from error
             self._space.warnings.append(refused)

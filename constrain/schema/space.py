@@ -240,11 +240,9 @@ class Space:
         try:
             values = self.values(expr)
         except SchemaError as error:
-            if error.is_open:
-                return False  # it is being defined: not known yet
+            if error.is_open or error.keyword == "uniqueItems":
+                return False  # it is being defined, or cannot be told: not known yet
             raise
-        except NotImplementedError:
-            return False
         return (
             not values.null
             and not values.booleans

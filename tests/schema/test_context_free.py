@@ -13,14 +13,15 @@ from hypothesis import event, example, given
 import constrain
 from constrain import Grammar, MaskStore, bitmask
 from constrain.errors import GrammarLimitError, SchemaError, ViabilityLimitError
-from constrain.grammar.rules import NEVER, Terminal
+from constrain.grammar.compose import compose
+from constrain.grammar.rules import NEVER, Production, Terminal
 from tests.timing import share
 
 pytest.importorskip("jsonschema")
 pytest.importorskip("regress")
 
 from tests.schema.strategies import schemas
-from tests.schema.test_schema_exactness import SEEDS, TOKENS, Trial, is_accepted, told
+from tests.schema.trial import SEEDS, TOKENS, Trial, is_accepted, told
 
 OPEN = {"type": "object", "properties": {"a": {"$ref": "#"}, "b": {"enum": [1, "a", None]}}}
 CLOSED = {**OPEN, "additionalProperties": False}
@@ -80,6 +81,16 @@ def test_the_plain_grammar_can_be_stored(tmp_path: Path) -> None:
         assert is_accepted(store, '{"a": {}, "b": "a"}')
         assert not is_accepted(store, '{"b": "a", "a": {}}')
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_schema_can_stand_inside_another_grammar() -> None:
+    terminals = (Terminal("OPEN", "<call>"), Terminal("CLOSE", "</call>"))
+    calls = Production("calls", ("calls", "OPEN", "value", "CLOSE"))
+    outer = Grammar(terminals, (calls, Production("calls", ())), "calls", (), "any", "all")
+    schema = Grammar.from_json_schema(CLOSED)
+    store = constrain.compile(compose(outer, {"value": schema.as_grammar()}), TOKENS)
+    assert is_accepted(store, '<call>{"a": {}}</call><call> {"b": null} </call>')
+    assert not is_accepted(store, '<call>{"b": 2}</call>')
 
 
 def test_terminals_of_unlike_automata_have_unlike_fingerprints() -> None:
