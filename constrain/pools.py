@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from constrain.bitmask import pack, token_ids
-from constrain.decode.completion import Completer, spelling_steps
+from constrain.decode.completion import spelling_steps
 from constrain.decode.machine import Thread
 from constrain.decode.masker import Masker
 from constrain.decode.matcher import Engine
@@ -24,6 +24,7 @@ from constrain.decode.pushdown import (
     JSON_BYTES,
     AllViable,
     NoCeilings,
+    PushdownCompleter,
     PushdownCosts,
     PushdownMachine,
     PushdownParser,
@@ -118,7 +119,10 @@ class Pool:
             rules = grammar.rules if isinstance(grammar, TagGrammar) else grammar
             frames = frames_of(rules, self.lexicon)
             machine = PushdownMachine(self.lexicon, PushdownParser(frames))
-            completer = Completer(machine, self.steps, PushdownCosts(frames))
+            costs = PushdownCosts(frames)
+            completer = PushdownCompleter(
+                machine, self.steps, costs, frames, is_spelled=self.viable.spells_all
+            )
             masker = Masker(machine, self.walker, self.viable, completer, self.rows)
             return SchemaEngine(
                 grammar, self.vocabulary, machine, masker, completer, NoCeilings(), lock=self.lock

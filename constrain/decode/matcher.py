@@ -6,6 +6,7 @@ immutable snapshot. So `fork` copies a reference, and `rollback` follows parents
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
@@ -31,6 +32,22 @@ NEVER = np.iinfo(np.int32).max
 
 MAX_BUDGETS = 20_000
 """Sets of threads whose costliest next token is remembered."""
+
+
+MAX_COUNTED = 8
+"""Completions of which is kept how many tokens each of their ends takes."""
+
+
+def common_end(one: bytes, other: bytes) -> int:
+    """How many bytes at the end of two texts are the same."""
+    low, high = 0, min(len(one), len(other))
+    while low < high:
+        middle = (low + high + 1) // 2
+        if one[len(one) - middle :] == other[len(other) - middle :]:
+            low = middle
+        else:
+            high = middle - 1
+    return low
 
 
 class Engine:
@@ -62,6 +79,7 @@ class Engine:
         self.end_row = pack(ends)
         self.lock = lock or RLock()
         self._spelled = vocabulary.spelled
+        self._counted: deque[tuple[bytes, list[int]]] = deque(maxlen=MAX_COUNTED)
         self._costliest: dict[Threads, int] = {}
         self._highest: dict[Threads, int] = {}
         self.outcomes = lru_cache(maxsize=1)(masker.outcomes)  # a mask may ask for them twice
@@ -102,13 +120,31 @@ class Engine:
         return most
 
     def _n_tokens(self, text: bytes) -> int:
-        """The least number of tokens that spell `text`, and one for the end token."""
+        """The least number of tokens that spell `text`, and one for the end token.
+
+        Completions of one text mostly end alike: what is known of such an end is taken over.
+        """
         longest = self.vocabulary.max_bytes
-        least = [0] + [len(text) + 1] * len(text)
-        for stop in range(1, len(text) + 1):
-            for start in range(max(0, stop - longest), stop):
-                if least[start] + 1 < least[stop] and text[start:stop] in self._spelled:
-                    least[stop] = least[start] + 1
+        alike, least = 0, [0]  # of the ends of `text`, from its end on
+        for other, known in self._counted:
+            n = common_end(text, other)
+            if n > alike:
+                alike, least = n, known[: n + 1]
+        least = least.copy()
+        for start in range(len(text) - alike - 1, -1, -1):
+            n_left = len(text) - start
+            least.append(
+                1
+                + min(
+                    (
+                        least[n_left - n]
+                        for n in range(1, min(longest, n_left) + 1)
+                        if text[start : start + n] in self._spelled
+                    ),
+                    default=len(text),
+                )
+            )
+        self._counted.append((text, least))
         return least[-1] + bool(self.vocabulary.end_ids)
 
 

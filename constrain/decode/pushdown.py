@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.lexer import DEAD
-from constrain.decode.completion import IMPOSSIBLE
+from constrain.decode.completion import IMPOSSIBLE, Completer, Steps
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
 from constrain.schema.lexicon import Lexicon
@@ -19,6 +19,9 @@ from constrain.vocabulary import Vocabulary
 
 TRACKED = (-1, 0, 0)
 """Where a node of stacks keeps whether any of them is tracked."""
+
+MAX_TEXTS = 20_000
+"""Stacks whose completion is kept."""
 
 JSON_BYTES = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5)))
 """All bytes of JSON texts but the control character DEL, which no text needs."""
@@ -205,6 +208,129 @@ class PushdownCosts:
         return found
 
 
+class PushdownCompleter(Completer):
+    """Puts the shortest completion together from the shortest texts of the open frames.
+
+    That it is as long as the lower bound proves it the shortest; where it is not, as where
+    items must differ, it is searched for.
+    """
+
+    costs: PushdownCosts
+
+    def __init__(
+        self,
+        machine: PushdownMachine,
+        steps: Steps,
+        costs: PushdownCosts,
+        frames: AnyFrames,
+        *,
+        is_spelled: bool,
+    ) -> None:
+        super().__init__(machine, steps, costs)
+        self._frames = frames
+        self._is_spelled = is_spelled
+        self._closers: dict[int, bytes | None] = {}
+        self._paths: dict[int, dict[tuple[int, ...], bytes]] = {}
+        self._texts: dict[Stacks, bytes | None] = {}
+
+    def _first_shortest(self, threads: Threads) -> bytes | None:
+        if self._is_spelled:
+            bounds = [self.costs.of_thread(thread, self._machine) for thread in threads]
+            least = min(bounds, default=IMPOSSIBLE)
+            texts = [
+                self._of_thread(thread, least)
+                for thread, bound in zip(threads, bounds, strict=True)
+                if bound == least
+            ]
+            if texts and None not in texts:
+                return min(text for text in texts if text is not None)
+        return super()._first_shortest(threads)
+
+    def _of_thread(self, thread: Thread, least: int) -> bytes | None:
+        """The first of the shortest completions, if it takes so many bytes; else None."""
+        stacks, state = thread
+        parser = self._machine.parser
+        found = []
+        for winners, path in self._paths_from(state).items():
+            after = parser.advance(stacks, winners)
+            if after is not parser.nothing:
+                found += self._texts_of(after, path, least)
+        return min(found, default=None)
+
+    def _texts_of(self, stacks: Stacks, path: bytes, least: int) -> list[bytes]:
+        """`path` and what completes the stacks behind it, if together they are so short."""
+        if len(path) > least or len(path) + self.costs.of(stacks) != least:
+            return []
+        text = self._of_stacks(stacks)
+        return [] if text is None or len(path) + len(text) != least else [path + text]
+
+    def _of_stacks(self, stacks: Stacks) -> bytes | None:
+        """The first of the shortest completions of stacks before a lexeme; None: not known."""
+        todo = [stacks]
+        while todo:
+            node = todo[-1]
+            if node in self._texts:
+                todo.pop()
+                continue
+            lacking = [b for _, b in node.edges if b.edges and b not in self._texts]
+            if lacking:
+                todo += lacking
+                continue
+            least = self.costs.of(node)
+            found = []
+            for frame, below in node.edges:
+                closer = self._closer(frame)
+                rest = self._texts[below] if below.edges else b""
+                if closer is not None and rest is not None and len(closer) + len(rest) == least:
+                    found.append(closer + rest)
+            if len(self._texts) > MAX_TEXTS:
+                self._texts.clear()
+                todo = [stacks]
+                continue
+            self._texts[node] = min(found, default=None)
+        return self._texts[stacks]
+
+    def _closer(self, frame: int) -> bytes | None:
+        """The first of the shortest texts that take a frame away; None: not known."""
+        if frame not in self._closers:
+            self._closers[frame] = None  # while it is found
+            self._closers[frame] = self._find_closer(frame)
+        return self._closers[frame]
+
+    def _find_closer(self, frame: int) -> bytes | None:
+        frames, least = self._frames, self._frames.cost(frame)
+        if not least or frames.is_tracked(frame):
+            return None if least else b""  # what items may be depends on what others are
+        found = []
+        for winners, path in self._paths_from(frames.start(frame)).items():
+            for result in (r for winner in winners for r in frames.step(frame, winner)):
+                if len(path) + sum(map(frames.cost, result)) != least:
+                    continue
+                closers = [self._closer(inner) for inner in reversed(result)]
+                text = b"".join([path, *(closer for closer in closers if closer is not None)])
+                if None not in closers and len(text) == least:
+                    found.append(text)
+        return min(found, default=None)
+
+    def _paths_from(self, state: int) -> dict[tuple[int, ...], bytes]:
+        """What an open lexeme can be, each with the first of the shortest texts to its end."""
+        found = self._paths.get(state)
+        if found is None:
+            lexicon = self._machine.lexer
+            found = self._paths[state] = {}
+            texts = {state: b""}
+            for one in (queue := [state]):
+                if lexicon.winners[one]:
+                    found.setdefault(lexicon.winners[one], texts[one])
+                row = lexicon.next[one]
+                targets, first = np.unique(row, return_index=True)
+                for byte, target in sorted(zip(first.tolist(), targets.tolist(), strict=True)):
+                    if target != DEAD and target not in texts:
+                        texts[target] = texts[one] + bytes([byte])
+                        queue.append(target)
+        return found
+
+
 class AllViable:
     """What `Adjacency` proves of a grammar, here true by construction: what is alive is viable.
 
@@ -215,13 +341,13 @@ class AllViable:
         self, lexicon: Lexicon, vocabulary: Vocabulary, needed: bytes = JSON_BYTES
     ) -> None:
         self._lexicon = lexicon
-        self._spells_all = bool(vocabulary.single_bytes[list(needed)].all())
+        self.spells_all = bool(vocabulary.single_bytes[list(needed)].all())
         self._unsure = np.zeros(0, np.bool_)
 
     def sure(self) -> NDArray[np.bool_]:
         """bool[L]: whatever is in this state of the lexicon can be completed."""
         live = self._lexicon.live
-        if self._spells_all:
+        if self.spells_all:
             return live
         if len(self._unsure) != len(live):
             self._unsure = np.zeros(len(live), np.bool_)
