@@ -64,7 +64,7 @@ MAX_WARM_STATES = 2_000
 MAX_WARM_BYTES = 64 << 20
 """Where these rows end: a big grammar's are megabytes each, and computed in some milliseconds."""
 
-MAX_SCHEMAS = 256
+MAX_SCHEMAS = 64
 """Schemas whose engines are kept, the ones last used."""
 
 Progress = Callable[[int, int], None]

@@ -42,6 +42,9 @@ MAX_POOLS = 4
 MAX_POOL_STATES = 200_000
 """States of a lexicon, a kilobyte each, beyond which later schemas get a new one."""
 
+MAX_MASK_BYTES = 16 << 20
+"""Memory for the finished masks of one schema; beyond it the oldest are dropped."""
+
 MAX_POOL_ROWS = 8_000
 """Rows of a pool, 16 kilobytes and more each, beyond which later schemas get a new one."""
 
@@ -79,9 +82,10 @@ class SchemaEngine(Engine):
         is_inside = parser.is_tracked(stacks) or (
             following is not None and parser.is_tracked(following[0])
         )
+        suspects = row & self._suspects[not is_inside] & ~self.masker.inside(state)
         wrong = [
             token
-            for token in token_ids(row & self._suspects[not is_inside]).tolist()
+            for token in token_ids(suspects).tolist()
             if not self.machine.read((thread,), self.vocabulary.tokens[token])
         ]
         if wrong:
@@ -123,7 +127,7 @@ class Pool:
             completer = PushdownCompleter(
                 machine, self.steps, costs, frames, is_spelled=self.viable.spells_all
             )
-            masker = Masker(machine, self.walker, self.viable, completer, self.rows)
+            masker = Masker(machine, self.walker, self.viable, completer, self.rows, MAX_MASK_BYTES)
             return SchemaEngine(
                 grammar, self.vocabulary, machine, masker, completer, NoCeilings(), lock=self.lock
             )

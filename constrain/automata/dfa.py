@@ -99,23 +99,23 @@ class ByteDFA:
         return hash(self.content_hash)
 
 
-def intersect(left: ByteDFA, right: ByteDFA) -> ByteDFA:
+def intersect(left: ByteDFA, right: ByteDFA, *, max_states: int = MAX_DFA_STATES) -> ByteDFA:
     """The texts of both.
 
     Raises:
-        GrammarLimitError: the product has more than MAX_DFA_STATES states.
+        GrammarLimitError: the product has more than `max_states` states.
     """
-    return _product(left, right, np.logical_and)
+    return _product(left, right, np.logical_and, max_states)
 
 
-def union(left: ByteDFA, right: ByteDFA) -> ByteDFA:
+def union(left: ByteDFA, right: ByteDFA, *, max_states: int = MAX_DFA_STATES) -> ByteDFA:
     """The texts of either. Raises like `intersect`."""
-    return _product(left, right, np.logical_or)
+    return _product(left, right, np.logical_or, max_states)
 
 
-def subtract(left: ByteDFA, right: ByteDFA) -> ByteDFA:
+def subtract(left: ByteDFA, right: ByteDFA, *, max_states: int = MAX_DFA_STATES) -> ByteDFA:
     """The texts of `left` that are not of `right`. Raises like `intersect`."""
-    return _product(left, right, lambda a, b: a & ~b)
+    return _product(left, right, lambda a, b: a & ~b, max_states)
 
 
 def compile_literals(texts: Iterable[bytes]) -> ByteDFA:
@@ -189,11 +189,11 @@ def from_characters(
     return canonical(full, accepts)
 
 
-def check_size(n_states: int) -> None:
+def check_size(n_states: int, max_states: int = MAX_DFA_STATES) -> None:
     """Raise GrammarLimitError if an automaton has too many states."""
-    if n_states > MAX_DFA_STATES:
+    if n_states > max_states:
         raise GrammarLimitError(
-            f"the automaton of a pattern has more than {MAX_DFA_STATES} states; "
+            f"the automaton of a pattern has more than {max_states} states; "
             f"make its counted repetitions shorter or its alternatives fewer"
         )
 
@@ -315,6 +315,7 @@ def _product(
     left: ByteDFA,
     right: ByteDFA,
     accepts: Callable[[NDArray[np.bool_], NDArray[np.bool_]], NDArray[np.bool_]],
+    max_states: int,
 ) -> ByteDFA:
     """The automaton of pairs of states."""
     pair_class = left.byte_class.astype(np.int64) * 256 + right.byte_class
@@ -330,7 +331,7 @@ def _product(
             if pair not in number:
                 number[pair] = len(pairs)
                 pairs.append(pair)
-                check_size(len(pairs))
+                check_size(len(pairs), max_states)
             row.append(number[pair])
         rows.append(row)
     a, b = np.array(pairs).T

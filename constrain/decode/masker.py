@@ -52,6 +52,7 @@ class Masker:
         adjacency: Sureness,
         completer: Completer,
         lexer_rows: dict[int, LexerRow],
+        max_row_bytes: int = MAX_ROW_BYTES,
     ) -> None:
         self.lexer_rows = lexer_rows
         self._machine = machine
@@ -61,7 +62,7 @@ class Masker:
         self._crossing = Crossing(machine, walker, adjacency, self.is_viable)
         self._finished: dict[Thread, Row | None] = {}  # None: look deeper
         self._crossings: dict[Thread, tuple[Row, Deeper]] = {}
-        self._max_rows = max(64, MAX_ROW_BYTES // (4 * walker.words))
+        self._max_rows = max(64, max_row_bytes // (4 * walker.words))
 
     def forget(self) -> None:
         """Drop all finished masks; the next ones are computed anew."""
@@ -100,6 +101,14 @@ class Masker:
         row = self.lexer_rows.get(state)
         if row is None:
             row = self.lexer_rows[state] = self.walker.row(state, self._adjacency.sure())
+        return row
+
+    def inside(self, state: int) -> Row:
+        """int32[W]: the tokens that end inside the lexeme, for states that are all sure."""
+        stored = self.lexer_row(state)
+        if stored.changed is None:
+            return stored.inside
+        row: Row = stored.inside | (self.inside(stored.base) & ~stored.changed)
         return row
 
     def ends(self, thread: Thread) -> Iterator[tuple[Thread, Row]]:

@@ -150,7 +150,7 @@ class PushdownMachine(Machine):
                     return self.read(threads, added[place + 1 :])
                 ((stacks, state),) = threads
             else:
-                state = (lexicon.rows[state] or lexicon.row(state))[byte]
+                state = lexicon.next.item(state, byte)
                 if state == DEAD:
                     return ()
         return ((stacks, state),)

@@ -178,8 +178,8 @@ def differ(
         state = table.next[path.state[depth - 1], column]
         if node >= apart:
             other = table.next[path.effect[depth - 1], column]
-            is_like = alike.base[state] == other and height[node] <= alike.within[state]
-            if state == other or (state != DEAD and is_like):
+            is_near = alike.base[state] == other and height[node] <= alike.within[state]
+            if state == other or (DEAD not in (state, other) and is_near):
                 node = trie.end[node]
                 continue
             path.effect[depth] = other

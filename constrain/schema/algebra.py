@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Protocol, TypeVar
 
-from constrain.automata.dfa import ByteDFA, intersect, subtract
+from constrain.automata.dfa import ByteDFA
 from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import strings
 from constrain.schema.languages import (
@@ -29,6 +29,7 @@ from constrain.schema.languages import (
     encode,
     least_of,
 )
+from constrain.schema.sets import intersect, subtract
 
 S = TypeVar("S")
 

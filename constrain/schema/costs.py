@@ -15,7 +15,7 @@ from dataclasses import replace
 from functools import lru_cache
 from itertools import combinations
 
-from constrain.automata.dfa import ByteDFA, intersect, subtract
+from constrain.automata.dfa import ByteDFA
 from constrain.automata.words import count_words, iterate_words
 from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import algebra, strings
@@ -35,6 +35,7 @@ from constrain.schema.languages import (
     least_of,
 )
 from constrain.schema.numbers import plain_words
+from constrain.schema.sets import intersect, subtract
 from constrain.schema.space import Space
 
 IMPOSSIBLE = 1 << 40

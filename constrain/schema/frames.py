@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from constrain.automata.dfa import START, ByteDFA, subtract
+from constrain.automata.dfa import START, ByteDFA
 from constrain.schema import numbers, strings
 from constrain.schema.costs import (
     IMPOSSIBLE,
@@ -54,6 +54,7 @@ from constrain.schema.lexicon import (
     Entry,
     Lexicon,
 )
+from constrain.schema.sets import subtract
 
 BLOCK_LENGTH = 64
 """Characters of a long string that one lexeme has at most, where the schema counts them."""

@@ -12,7 +12,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from constrain.automata.dfa import ByteDFA, intersect, subtract
+from constrain.automata.dfa import ByteDFA
 from constrain.errors import GrammarError, SchemaError
 from constrain.schema import algebra, numbers, strings
 from constrain.schema.document import Node
@@ -39,6 +39,7 @@ from constrain.schema.languages import (
     Values,
     encode,
 )
+from constrain.schema.sets import intersect, subtract
 
 if TYPE_CHECKING:
     from constrain.schema.space import Space

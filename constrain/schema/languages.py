@@ -11,9 +11,10 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import NamedTuple
 
-from constrain.automata.dfa import START, ByteDFA, intersect, subtract, union
+from constrain.automata.dfa import START, ByteDFA
 from constrain.schema import numbers, strings
 from constrain.schema.counting import characters, fewest_within
+from constrain.schema.sets import intersect, subtract, union
 
 Expr = int
 """A conjunction of subschemas, by its number in `constrain.schema.space.Space`."""

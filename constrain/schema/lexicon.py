@@ -195,6 +195,7 @@ class Lexicon(Lexer):
             if accepts and closing is not None:
                 row[closing] = end
             self._new(row, (winner,) if accepts and closing is None else ())
+        self._labels.update(dict.fromkeys(range(first, self.n_states), frozenset((winner,))))
         return first + START - 1
 
     def known(self, key: Hashable) -> int | None:
@@ -457,6 +458,7 @@ class Lexicon(Lexer):
         rows[spelling.accepting[1:], QUOTE] = behind
         for row in rows:
             self._new(row, ())
+        self._labels.update(dict.fromkeys(range(first, self.n_states), self.labels(behind)))
         return first
 
     # --- several automata at once -----------------------------------------------------
@@ -472,16 +474,28 @@ class Lexicon(Lexer):
 
     def labels(self, state: int) -> frozenset[int]:
         """All winners that a lexeme can still be."""
-        found = self._labels.get(state)
-        if found is None:
-            found = frozenset(
-                winner
-                for level in self.levels(state, self.every_byte)
-                for one in level
-                for winner in self.winners[one]
-            )
-            self._labels[state] = found
-        return found
+        known = self._labels
+        opened: set[int] = set()
+        todo = [state]
+        while todo:
+            one = todo[-1]
+            if one in known:
+                todo.pop()
+                continue
+            targets = set(self.next[one].tolist()) - {DEAD, one}
+            lacking = [target for target in targets if target not in known]
+            if not lacking:
+                known[one] = frozenset(self.winners[one]).union(*(known[t] for t in targets))
+            elif one in opened:
+                known[one] = self._labels_of_circle(one)
+            else:
+                opened.add(one)
+                todo += lacking
+        return known[state]
+
+    def _labels_of_circle(self, state: int) -> frozenset[int]:
+        levels = self.levels(state, self.every_byte)
+        return frozenset(w for level in levels for one in level for w in self.winners[one])
 
     def _product(self, starts: tuple[int, ...]) -> int:
         """The state of several at once, in which winners tell of which automaton they are.

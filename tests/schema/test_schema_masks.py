@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, example, given, settings
 
 from constrain import Grammar, Matcher, Vocabulary, bitmask
+from constrain.masks.rows import tokens_at
 from constrain.pools import Pool
 from tests.timing import share
 
@@ -23,6 +24,7 @@ from tests.schema.strategies import schemas
 from tests.schema.trial import SEEDS, TOKENS, Trial, told
 
 N_STEPS = 8
+CLOSED = {"additionalProperties": False}
 
 
 def assert_mask(trial: Trial, matcher: Matcher, vocabulary: Vocabulary) -> list[int]:
@@ -169,3 +171,28 @@ def test_threads_may_compile_and_walk_at_once() -> None:
         at_once = list(threads.map(masks, found))
     pool = Pool(TOKENS)
     assert at_once == list(map(masks, found))
+
+
+def test_rows_by_difference_hold_the_tokens_that_a_whole_walk_finds() -> None:
+    schemas = [
+        {"properties": {"swap": {}, "ab": {}}, "patternProperties": {"^/": {}}, **CLOSED},
+        {"properties": {"a": {}, "abc": {}, "b": {"maxLength": 3, "minLength": 2}}},
+        {"propertyNames": {"maxLength": 70}, "additionalProperties": {"maxLength": 80}},
+        {"additionalProperties": {"pattern": "^[ab]+$", "maxLength": 2000}},
+    ]
+    more = [b"swap", b"abc", b"ab", b'ab"', b'abc":', b"a" * 40, b"b" * 66, b"/", b"/a", b'"a']
+    vocabulary = Vocabulary.from_tokens([bytes([b]) for b in range(256)] + more)
+    pool = Pool(vocabulary)
+    for schema in schemas:
+        engine = pool.engine(Grammar.from_json_schema(schema, order="any"))
+        matcher = Matcher(engine)
+        for byte in b'{"ab":"aa':
+            matcher.allowed_bytes()
+            matcher.accept_bytes(bytes([byte]))
+    lexicon, walker = pool.lexicon, pool.walker
+    derived = [state for state in range(1, lexicon.n_states) if lexicon.alike.base[state]]
+    assert len(derived) > 20
+    for state in derived:
+        ends, _ = walker.walk(state)
+        whole = tokens_at(walker.trie, ends.node, walker.words)
+        assert (engine.masker.inside(state) == whole).all(), state
