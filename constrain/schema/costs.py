@@ -19,7 +19,7 @@ from constrain.automata.dfa import ByteDFA
 from constrain.automata.words import count_words, iterate_words
 from constrain.errors import GrammarLimitError, SchemaError
 from constrain.schema import algebra, strings
-from constrain.schema.counting import fewest_within
+from constrain.schema.counting import check_countable, fewest_within
 from constrain.schema.languages import (
     ALL_STRINGS,
     NOTHING,
@@ -281,6 +281,8 @@ def string_cost(texts: Strings) -> int:
     if texts.least == 0 and texts.most is None:
         shortest = strings.spell(texts.content, any_escape=False).shortest()
         return IMPOSSIBLE if shortest is None else 2 + len(shortest)
+    plain = texts.plain()
+    check_countable(texts.content, max(plain.least, plain.most or 0))
     fewest = fewest_within(texts.content, texts.least, texts.most)
     return IMPOSSIBLE if fewest is None else 2 + fewest
 

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from constrain.automata.dfa import DEAD, START, ByteDFA
+from constrain.errors import GrammarLimitError
 from constrain.schema import strings
 
 MAX_LEVELS = 20_000
@@ -20,6 +21,10 @@ MAX_LEVELS = 20_000
 
 SMALL = 2_000
 """States for which a string's automaton is unrolled by length, and is one lexeme."""
+
+
+MAX_COUNTED_STATES = 2_500
+"""Of a language whose strings are counted in blocks."""
 
 
 class Inner(NamedTuple):
@@ -131,6 +136,24 @@ class Characters:
 def characters(spelling: ByteDFA) -> Characters:
     """The characters of a language's spellings."""
     return Characters(spelling)
+
+
+def check_countable(content: ByteDFA, longest: int) -> None:
+    """Raise GrammarLimitError if the strings of a language are too many to be counted.
+
+    Args:
+        content: the language.
+        longest: characters up to which they are counted.
+    """
+    if longest * content.n_states <= SMALL:
+        return
+    n_states = strings.spell(content, any_escape=False).n_states
+    if n_states > MAX_COUNTED_STATES:
+        raise GrammarLimitError(
+            f"strings of up to {longest} characters are to be counted, of a pattern that takes "
+            f"{n_states} states; at most {MAX_COUNTED_STATES} states are counted: make its "
+            f"repetitions shorter, or leave `minLength` and `maxLength` out"
+        )
 
 
 def fewest_within(content: ByteDFA, least: int, most: int | None) -> int | None:

