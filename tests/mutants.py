@@ -23,7 +23,7 @@ from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross
 from constrain.masks.rows import Walker
 from constrain.masks.trie import _fill
 from constrain.pools import SchemaEngine
-from constrain.schema import algebra, costs
+from constrain.schema import algebra, items
 from constrain.schema.frames import Frames
 from constrain.schema.keywords import _Reader
 from constrain.schema.lexicon import Lexicon
@@ -205,13 +205,13 @@ SCHEMA_MUTANTS = (
     ),
     Mutant(
         "in a long array the items that must be there are forgotten",
-        Frames._clipped,
+        items.clipped,
         "max(1, len(array.prefix), array.least, *starts)",
         "max(1, len(array.prefix), *starts)",
     ),
     Mutant(
         "an item that `contains` wants may be counted as another",
-        costs.items,
+        items.items,
         "(space.conjunction(own, space.complement(wanted)), 0)",
         "(own, 0)",
     ),

@@ -19,15 +19,9 @@ import numpy as np
 
 from constrain.automata.dfa import START, ByteDFA
 from constrain.schema import numbers, strings
-from constrain.schema.costs import (
-    IMPOSSIBLE,
-    Costs,
-    array_cost,
-    items,
-    members_cost,
-    spelled,
-)
+from constrain.schema.costs import Costs
 from constrain.schema.counting import SMALL, Characters, characters
+from constrain.schema.items import array_cost, clipped, items, may_close
 from constrain.schema.languages import (
     ALL_STRINGS,
     NOTHING,
@@ -54,7 +48,9 @@ from constrain.schema.lexicon import (
     Entry,
     Lexicon,
 )
+from constrain.schema.members import is_possible, members_cost
 from constrain.schema.sets import subtract
+from constrain.schema.shortest import IMPOSSIBLE, spelled
 
 BLOCK_LENGTH = 64
 """Characters of a long string that one lexeme has at most, where the schema counts them."""
@@ -498,7 +494,7 @@ class Frames:
         if array.most is not None and index >= array.most:
             return
         for expr, added in items(array, index, self._space):
-            behind = self._clipped(array, index + 1, frame.n_found + added)
+            behind = clipped(array, index + 1, frame.n_found + added)
             if self._costs.is_empty(expr):
                 continue
             if array_cost(array, *behind, self._costs) < IMPOSSIBLE:
@@ -538,23 +534,8 @@ class Frames:
             return frame.seen is not None
         return isinstance(frame, Item) or (isinstance(frame, InObject) and frame.keys is not None)
 
-    def _clipped(self, array: Arrays, index: int, count: int) -> tuple[int, int]:
-        """An index and a count with what no longer makes a difference left out."""
-        if array.most is None:
-            starts = [contains.start for contains in array.contains]
-            index = min(index, max(1, len(array.prefix), array.least, *starts))
-        if array.contains and array.contains[0].most is None:
-            count = min(count, array.contains[0].least)
-        return index, count
-
     def _may_close(self, frame: InArray) -> bool:
-        array = frame.array
-        if frame.place < array.least:
-            return False
-        if not array.contains:
-            return True
-        _, _, least, most = array.contains[0]
-        return frame.n_found >= least and (most is None or frame.n_found <= most)
+        return may_close(frame.array, frame.place, frame.n_found)
 
     def _array_results(self, frame: InArray, winner: int) -> Iterator[Result]:
         if winner == CLOSE:
@@ -564,9 +545,7 @@ class Frames:
             yield from self._next_items(frame)
 
     def _is_possible(self, shape: Objects) -> bool:
-        plain = self._costs.plain(shape)
-        names = frozenset(plain.names)
-        return members_cost(plain, names, plain.required, 0, 0, self._costs) < IMPOSSIBLE
+        return is_possible(self._costs.plain(shape), self._costs)
 
     def _members_cost(self, frame: InObject) -> int:
         return members_cost(
