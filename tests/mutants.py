@@ -23,8 +23,7 @@ from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross
 from constrain.masks.rows import Walker
 from constrain.masks.trie import _fill
 from constrain.pools import SchemaEngine
-from constrain.schema import algebra, items
-from constrain.schema.frames import Frames
+from constrain.schema import algebra, items, steps
 from constrain.schema.keywords import _Reader
 from constrain.schema.lexicon import Lexicon
 from tests.interpreted import interpreted
@@ -217,7 +216,7 @@ SCHEMA_MUTANTS = (
     ),
     Mutant(
         "an object may end before it has members enough",
-        Frames._may_close_object,
+        steps.may_close_object,
         "frame.n_members >= shape.least",
         "frame.n_members >= shape.least - 1",
     ),
