@@ -23,7 +23,7 @@ from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross
 from constrain.masks.rows import Walker
 from constrain.masks.trie import _fill
 from constrain.pools import SchemaEngine
-from constrain.schema import algebra, items, steps
+from constrain.schema import algebra, items, keys, steps
 from constrain.schema.keywords import _Reader
 from constrain.schema.lexicon import Lexicon
 from tests.interpreted import interpreted
@@ -222,9 +222,9 @@ SCHEMA_MUTANTS = (
     ),
     Mutant(
         "a key that must not come is one of the others",
-        Lexicon._key_chain,
-        "row[QUOTE] = DEAD if winner == REFUSED else self._colon(winner, colon)",
-        "row[QUOTE] = row[QUOTE] if winner == REFUSED else self._colon(winner, colon)",
+        keys._chain,
+        "row[QUOTE] = DEAD if winner == REFUSED else _colon(lexicon, winner, colon)",
+        "row[QUOTE] = row[QUOTE] if winner == REFUSED else _colon(lexicon, winner, colon)",
     ),
     Mutant(
         "a branch of oneOf excludes those behind it only",

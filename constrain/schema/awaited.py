@@ -13,6 +13,7 @@ from constrain.schema.costs import Costs
 from constrain.schema.counting import SMALL, Characters, characters
 from constrain.schema.frame import Awaited, Block, Item, Style
 from constrain.schema.items import array_cost
+from constrain.schema.keys import REFUSED, listed_keys
 from constrain.schema.languages import ALL_STRINGS, Numbers, Strings, Values
 from constrain.schema.lexicon import (
     ARRAY,
@@ -20,11 +21,11 @@ from constrain.schema.lexicon import (
     FIRST_BLOCK,
     OBJECT,
     QUOTE,
-    REFUSED,
     VALUE,
     Lexicon,
 )
 from constrain.schema.members import is_possible
+from constrain.schema.quoted import counted, counted_text, string
 from constrain.schema.shortest import IMPOSSIBLE
 
 BLOCK_LENGTH = 64
@@ -76,8 +77,8 @@ class ValueStarts:
         if not values.strings.is_empty():
             if seen is not None:
                 texts = [(text[1:-1], REFUSED) for text in seen if text[:1] == b'"']
-                start = lexicon.string(values.strings.whole(), VALUE, any_escape=False)
-                row[QUOTE] = lexicon.keys(texts, start, None)
+                start = string(lexicon, values.strings.whole(), VALUE, any_escape=False)
+                row[QUOTE] = listed_keys(lexicon, texts, start, None)
             else:
                 row[QUOTE] = self._string_start(values.strings)
         arrays = self._costs.arrays(frame.expr)
@@ -97,10 +98,10 @@ class ValueStarts:
 
     def _string_start(self, texts: Strings) -> int:
         if texts == ALL_STRINGS:
-            return self.lexicon.string(None, VALUE, any_escape=True)
+            return string(self.lexicon, None, VALUE, any_escape=True)
         block = self.string_block(texts)
         if block is None:
-            return self.lexicon.string(texts.whole(), VALUE, any_escape=self._style.any_escape)
+            return string(self.lexicon, texts.whole(), VALUE, any_escape=self._style.any_escape)
         return self.block(block)
 
     def string_block(self, texts: Strings) -> Block | None:
@@ -121,9 +122,9 @@ class ValueStarts:
         is_last = least <= length if room is None else room <= length
         if text is None:
             if is_last:
-                return self.lexicon.counted(least, room, None)
-            return self.lexicon.counted(min(least, length + 1), None, length)
-        return self.lexicon.counted_text(text, state, least, room, None if is_last else length)
+                return counted(self.lexicon, least, room, None)
+            return counted(self.lexicon, min(least, length + 1), None, length)
+        return counted_text(self.lexicon, text, state, least, room, None if is_last else length)
 
     def behind_block(self, block: Block, winner: int) -> Block:
         """What is left of a string behind a block of it."""

@@ -14,15 +14,14 @@ from constrain.automata.lexer import DEAD
 from constrain.schema import strings
 from constrain.schema.awaited import ValueStarts
 from constrain.schema.frame import FIRST, Awaited, Block, Frame, InArray, InObject, Item, Style
+from constrain.schema.keys import REFUSED, Entry, key_class, listed_keys
 from constrain.schema.lexicon import (
     CLOSE,
     COMMA,
     FIRST_CLASS,
     QUOTE,
-    REFUSED,
     TRAIL,
     WS,
-    Entry,
 )
 from constrain.schema.sets import subtract
 from constrain.schema.shortest import spelled
@@ -120,7 +119,7 @@ class Starts:
         }
         if style.any_escape:
             return self._any_key(frame, classes)
-        others = lexicon.key_class(classes, style.gap, any_escape=False)
+        others = key_class(lexicon, classes, style.gap, any_escape=False)
         entries: list[Entry] = []
         for name in shape.names:
             if any(True for _ in self._steps.named_members(frame, name)):
@@ -128,7 +127,7 @@ class Starts:
             elif others:
                 entries.append((spelled(name), REFUSED))
         entries += [(key, REFUSED) for key in frame.keys or ()]
-        return lexicon.keys(entries, others, style.gap)
+        return listed_keys(lexicon, entries, others, style.gap)
 
     def _any_key(self, frame: InObject, classes: dict[int, ByteDFA | None]) -> int:
         """The same for keys that may be spelled with any escapes."""
@@ -142,4 +141,4 @@ class Starts:
         for name in names:
             if any(True for _ in self._steps.named_members(frame, name)):
                 languages[self._lexicon.name(name)] = strings.literals((name,))
-        return self._lexicon.key_class(languages, self._style.gap, any_escape=True)
+        return key_class(self._lexicon, languages, self._style.gap, any_escape=True)
