@@ -23,8 +23,7 @@ from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross
 from constrain.masks.rows import Walker
 from constrain.masks.trie import _fill
 from constrain.pools import SchemaEngine
-from constrain.schema import algebra, costs
-from constrain.schema.frames import Frames
+from constrain.schema import algebra, items, keys, steps
 from constrain.schema.keywords import _Reader
 from constrain.schema.lexicon import Lexicon
 from tests.interpreted import interpreted
@@ -205,27 +204,27 @@ SCHEMA_MUTANTS = (
     ),
     Mutant(
         "in a long array the items that must be there are forgotten",
-        Frames._clipped,
+        items.clipped,
         "max(1, len(array.prefix), array.least, *starts)",
         "max(1, len(array.prefix), *starts)",
     ),
     Mutant(
         "an item that `contains` wants may be counted as another",
-        costs.items,
+        items.items,
         "(space.conjunction(own, space.complement(wanted)), 0)",
         "(own, 0)",
     ),
     Mutant(
         "an object may end before it has members enough",
-        Frames._may_close_object,
+        steps.may_close_object,
         "frame.n_members >= shape.least",
         "frame.n_members >= shape.least - 1",
     ),
     Mutant(
         "a key that must not come is one of the others",
-        Lexicon._key_chain,
-        "row[QUOTE] = DEAD if winner == REFUSED else self._colon(winner, colon)",
-        "row[QUOTE] = row[QUOTE] if winner == REFUSED else self._colon(winner, colon)",
+        keys._chain,
+        "row[QUOTE] = DEAD if winner == REFUSED else _colon(lexicon, winner, colon)",
+        "row[QUOTE] = row[QUOTE] if winner == REFUSED else _colon(lexicon, winner, colon)",
     ),
     Mutant(
         "a branch of oneOf excludes those behind it only",

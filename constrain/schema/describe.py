@@ -10,7 +10,8 @@ from typing import NamedTuple
 from constrain.automata.lexer import DEAD, FINAL
 from constrain.automata.words import count_words, iterate_words
 from constrain.schema.document import escape
-from constrain.schema.frames import Awaited, Block, Frames, InArray, InObject, Item
+from constrain.schema.frame import Awaited, Block, InArray, InObject, Item
+from constrain.schema.frames import Frames
 from constrain.schema.lexicon import (
     ARRAY,
     CLOSE,

@@ -38,7 +38,7 @@ def free_text(
         may_stop: the text may end behind any character.
     """
     key = ("free text", tuple(triggers), tuple(begins), may_stop)
-    state = lexicon.known(key)
+    state = lexicon.made.get(key)
     if state is None:
         table = _Table(lexicon)
         table.add_free_text(triggers, begins, may_stop=may_stop)
@@ -49,7 +49,7 @@ def free_text(
 def only_begins(lexicon: Lexicon, begins: Sequence[str]) -> int:
     """The state before one of some begin strings, with no free text."""
     key = ("begins", tuple(begins))
-    state = lexicon.known(key)
+    state = lexicon.made.get(key)
     if state is None:
         table = _Table(lexicon)
         table.add_begins(begins)

@@ -17,7 +17,7 @@ from constrain.errors import EmptyLanguageError, SchemaError
 from constrain.grammar.rules import Grammar
 from constrain.schema.costs import Costs
 from constrain.schema.document import Documents
-from constrain.schema.frames import Style
+from constrain.schema.frame import Style
 from constrain.schema.space import Space
 
 MAX_SCHEMA = 20_000_000

@@ -14,7 +14,8 @@ from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import DEAD, FINAL
 from constrain.automata.regex import compile_pattern
 from constrain.grammar.pattern import escape
-from constrain.schema.frames import Awaited, End, Frames, Result
+from constrain.schema.frame import Awaited, End
+from constrain.schema.frames import Frames, Result
 from constrain.schema.freetext import free_text, only_begins
 from constrain.schema.grammar import SchemaGrammar
 from constrain.schema.lexicon import CLOSE, VALUE, Lexicon
