@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from functools import cached_property
+from functools import cached_property, lru_cache
 from threading import RLock
 
 import numpy as np
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from constrain.bitmask import pack, token_ids
 from constrain.decode.completion import spelling_steps
-from constrain.decode.machine import Thread
+from constrain.decode.machine import Thread, Threads
 from constrain.decode.masker import Masker
-from constrain.decode.matcher import Engine
+from constrain.decode.matcher import NEVER, Engine
 from constrain.decode.pushdown import (
     JSON_BYTES,
     AllViable,
@@ -33,7 +33,7 @@ from constrain.masks.rows import LexerRow, Walker
 from constrain.schema.grammar import SchemaGrammar
 from constrain.schema.lexicon import Lexicon
 from constrain.schema.tagframes import frames_of
-from constrain.schema.tags import TagGrammar
+from constrain.schema.tags import AnyGrammar, TagGrammar
 from constrain.vocabulary import Vocabulary
 
 MAX_POOLS = 4
@@ -49,6 +49,9 @@ MAX_POOL_ROWS = 8_000
 """Rows of a pool, 16 kilobytes and more each, beyond which later schemas get a new one."""
 
 
+UNKNOWN_LEXEMES = 4
+"""Tokens more that a text may take whose last lexemes are not known."""
+
 _NEXT_ITEM = re.compile(rb",[ \t\n\r]*[^ \t\n\r]")
 _FIRST_ITEMS = re.compile(rb"[\[{].*,[ \t\n\r]*[^ \t\n\r]", re.DOTALL)
 
@@ -62,6 +65,40 @@ class SchemaEngine(Engine):
     """
 
     machine: PushdownMachine
+
+    def __init__(
+        self,
+        grammar: AnyGrammar,
+        vocabulary: Vocabulary,
+        machine: PushdownMachine,
+        masker: Masker,
+        completer: PushdownCompleter,
+        lock: RLock,
+    ) -> None:
+        super().__init__(grammar, vocabulary, machine, masker, completer, NoCeilings(), lock=lock)
+        self.is_rough = machine.parser.tracks
+        if self.is_rough:
+            self.outcomes = lru_cache(maxsize=1)(self._outcomes)
+
+    def cost(self, threads: Threads) -> int:
+        """Tokens of the shortest completion of `threads`, the end token included.
+
+        Where lexemes are not known, the shortest item or key may be one that was there before:
+        it takes the next shorter ones.
+        """
+        cost = super().cost(threads)
+        parser = self.machine.parser
+        if not self.is_rough or not any(parser.is_tracked(stacks) for stacks, _ in threads):
+            return cost
+        return min(NEVER, cost + UNKNOWN_LEXEMES)
+
+    def _outcomes(self, threads: Threads) -> list[tuple[Threads, NDArray[np.int32]]]:
+        """Where tokens lead; what they are is not told, so that lexemes are not known then."""
+        found = self.masker.outcomes(self._bare(threads))
+        return [(self._bare(after), row) for after, row in found]
+
+    def _bare(self, threads: Threads) -> Threads:
+        return tuple((self.machine.parser.bare(stacks), state) for stacks, state in threads)
 
     @cached_property
     def _suspects(self) -> tuple[NDArray[np.int32], NDArray[np.int32]]:
@@ -128,9 +165,7 @@ class Pool:
                 machine, self.steps, costs, frames, is_spelled=self.viable.spells_all
             )
             masker = Masker(machine, self.walker, self.viable, completer, self.rows, MAX_MASK_BYTES)
-            return SchemaEngine(
-                grammar, self.vocabulary, machine, masker, completer, NoCeilings(), lock=self.lock
-            )
+            return SchemaEngine(grammar, self.vocabulary, machine, masker, completer, self.lock)
 
 
 _pools: OrderedDict[tuple[str, bool], Pool] = OrderedDict()

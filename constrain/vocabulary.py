@@ -134,6 +134,15 @@ class Vocabulary:
         return frozenset(self.tokens) - {b""}
 
     @cached_property
+    def ids(self) -> dict[bytes, tuple[int, ...]]:
+        """The tokens that write some bytes, ascending."""
+        found: dict[bytes, tuple[int, ...]] = {}
+        for token, string in enumerate(self.tokens):
+            if string:
+                found[string] = (*found.get(string, ()), token)
+        return found
+
+    @cached_property
     def single_bytes(self) -> NDArray[np.bool_]:
         """bool[256], read-only: the bytes that some token writes alone."""
         spelled = np.zeros(256, np.bool_)

@@ -55,7 +55,10 @@ class Engine:
 
     Attributes:
         lock: held while shared memories grow; matchers may live in several threads.
+        is_rough: what it takes behind a token that is not read may be told too high.
     """
+
+    is_rough = False
 
     def __init__(
         self,
@@ -239,6 +242,17 @@ class Matcher:
                 if cost(after) < n_tokens:
                     kept |= tokens
             row &= kept
+            if engine.is_rough:
+                self._mark_shortest(row, n_tokens)
+
+    def _mark_shortest(self, row: NDArray[np.int32], n_tokens: int) -> None:
+        """Add to `row` the tokens of the shortest completion behind which it ends in time."""
+        text = self.shortest_completion()
+        for length in range(1, len(text) + 1):
+            for token in self._engine.vocabulary.ids.get(text[:length], ()):
+                after = self.fork()
+                if after.accept_token(token) and after.tokens_to_finish() < n_tokens:
+                    row[token >> 5] |= np.int32(1) << np.int32(token & 31)
 
     def accept_token(self, token: int) -> bool:
         """Append a token; False, and nothing changes, where the mask does not hold it.

@@ -92,12 +92,12 @@ class InArray(NamedTuple):
 class Item(NamedTuple):
     """An item that must differ from those before, all scalars; `behind` is the array then.
 
-    text: what is read of it; empty: not known
+    text: what is read of it; None: not known
     """
 
     expr: Expr
     behind: InArray
-    text: bytes
+    text: bytes | None
 
 
 class InObject(NamedTuple):
@@ -108,7 +108,7 @@ class InObject(NamedTuple):
     n_members: so far
     met: witnesses so far, as bits
     keys: those not listed by name so far, spelled, where none may come twice
-    text: what is read of the next lexeme there; empty: not known
+    text: what is read of the next lexeme there; None: not known
     """
 
     shape: Objects
@@ -119,7 +119,7 @@ class InObject(NamedTuple):
     is_first: bool
     depth: int
     keys: frozenset[bytes] | None = None
-    text: bytes = b""
+    text: bytes | None = b""
 
 
 class End(NamedTuple):

@@ -113,15 +113,18 @@ class Frames:
     def measure(self, number: int, added: bytes) -> int:
         """A frame once some bytes of its lexeme are read."""
         frame = self.frames[number]
-        if isinstance(frame, Item) or (isinstance(frame, InObject) and frame.keys is not None):
-            return self.number(frame._replace(text=frame.text + added))
-        return number
+        if not isinstance(frame, Item | InObject) or not self.is_tracked(number):
+            return number
+        return number if frame.text is None else self._with_text(frame, frame.text + added)
+
+    def _with_text(self, frame: Item | InObject, text: bytes) -> int:
+        return self.number(frame._replace(text=text))
 
     def bare(self, number: int) -> int:
-        """A frame without what was read of its lexeme."""
+        """A frame of which is not known what was read of its lexeme."""
         frame = self.frames[number]
-        if isinstance(frame, Item | InObject) and frame.text:
-            return self.number(frame._replace(text=b""))
+        if isinstance(frame, Item | InObject) and self.is_tracked(number):
+            return self.number(frame._replace(text=None))
         return number
 
     def is_tracked(self, number: int) -> bool:

@@ -6,6 +6,7 @@ Frames lead only to frames that can be completed.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 from constrain.automata.lexer import DEAD
@@ -40,6 +41,8 @@ from constrain.schema.members import is_possible, members_cost
 from constrain.schema.shortest import IMPOSSIBLE, spelled
 
 Result = tuple[Frame, ...]  # frames in the place of the topmost one, from below
+
+_WHOLE_KEY = re.compile(rb'[, \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:', re.DOTALL)
 
 
 class Steps:
@@ -171,9 +174,9 @@ class Steps:
         shape = frame.shape
         keys = frame.keys
         if name is None and keys is not None:
-            first, last = frame.text.find(b'"'), frame.text.rfind(b'"')
-            if first < last:  # else the key is not read yet: it is asked what it could be
-                keys |= {spelled(json.loads(frame.text[first : last + 1]))}
+            key = _WHOLE_KEY.fullmatch(frame.text or b"")
+            if key is not None:  # else it is not known, or asked what it could be
+                keys |= {spelled(json.loads(key[1]))}
         if expr == NOTHING or (shape.most is not None and frame.n_members >= shape.most):
             return
         missing = frame.missing - {name} if name is not None else frame.missing
@@ -196,7 +199,7 @@ def _behind_item(frame: Item) -> InArray:
     """The array behind an item; if that is not known, it is not among those seen."""
     seen = frame.behind.seen
     assert seen is not None
-    text = frame.text.strip(WS)
+    text = (frame.text or b"").strip(WS)
     return frame.behind._replace(seen=seen | {text} if text else seen)
 
 

@@ -11,12 +11,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import constrain
-from constrain import Grammar, Vocabulary
+from constrain import Grammar, Vocabulary, bitmask
 from constrain.decode.completion import Completer
 from constrain.errors import ConstrainError, ViabilityLimitError
 from tests.schema.strategies import Near, schemas
 
-BYTES = Vocabulary.from_tokens([bytes([b]) for b in range(256)])
+BYTES = Vocabulary.from_tokens([bytes([b]) for b in range(256)] + [b""], [256])
 
 
 def assert_shortest(store: constrain.MaskStore, text: bytes) -> None:
@@ -59,3 +59,15 @@ def test_by_hand(schema: dict[str, Any], text: bytes, expected: bytes) -> None:
     matcher = constrain.compile(grammar, BYTES).matcher()
     assert matcher.accept_bytes(text)
     assert matcher.shortest_completion() == expected
+
+
+@pytest.mark.parametrize("begun", [b'{"a\\"', b'{"\\"b:', b'{"x": 1, "\\": '])
+def test_a_key_with_a_quote_in_it_is_not_taken_for_whole(begun: bytes) -> None:
+    schema = {"type": "object", "minProperties": 3}
+    store = constrain.compile(Grammar.from_json_schema(schema), BYTES)
+    matcher = store.matcher()
+    assert matcher.accept_bytes(begun)
+    row = bitmask.allocate(BYTES.size)
+    matcher.fill_bitmask_within(row, 60)
+    assert row.any()
+    assert len(json.loads(begun + matcher.shortest_completion())) == 3
