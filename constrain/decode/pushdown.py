@@ -292,25 +292,42 @@ class PushdownCompleter(Completer):
 
     def _closer(self, frame: int) -> bytes | None:
         """The first of the shortest texts that take a frame away; None: not known."""
-        if frame not in self._closers:
-            self._closers[frame] = None  # while it is found
-            self._closers[frame] = self._find_closer(frame)
-        return self._closers[frame]
+        known = self._closers
+        todo = [frame]
+        ways: dict[int, list[tuple[bytes, tuple[int, ...]]]] = {}
+        while todo:
+            one = todo[-1]
+            if one in known:
+                todo.pop()
+                continue
+            if one not in ways:
+                ways[one] = self._short_ways(one)
+                todo += [inner for _, result in ways[one] for inner in result]
+                continue
+            texts = []
+            for path, result in ways[one]:
+                closers = [known.get(inner) for inner in reversed(result)]
+                text = b"".join([path, *(closer for closer in closers if closer is not None)])
+                if None not in closers and len(text) == self._frames.cost(one):
+                    texts.append(text)
+            known[one] = min(texts, default=None if self._frames.cost(one) else b"")
+        return known[frame]
 
-    def _find_closer(self, frame: int) -> bytes | None:
+    def _short_ways(self, frame: int) -> list[tuple[bytes, tuple[int, ...]]]:
+        """A lexeme and what it makes of the frame, where by the bounds nothing is shorter.
+
+        There are none where what items may be depends on what others are.
+        """
         frames, least = self._frames, self._frames.cost(frame)
         if not least or frames.is_tracked(frame):
-            return None if least else b""  # what items may be depends on what others are
-        found = []
-        for winners, path in self._paths_from(frames.start(frame)).items():
-            for result in (r for winner in winners for r in frames.step(frame, winner)):
-                if len(path) + sum(map(frames.cost, result)) != least:
-                    continue
-                closers = [self._closer(inner) for inner in reversed(result)]
-                text = b"".join([path, *(closer for closer in closers if closer is not None)])
-                if None not in closers and len(text) == least:
-                    found.append(text)
-        return min(found, default=None)
+            return []
+        return [
+            (path, result)
+            for winners, path in self._paths_from(frames.start(frame)).items()
+            for winner in winners
+            for result in frames.step(frame, winner)
+            if len(path) + sum(map(frames.cost, result)) == least
+        ]
 
     def _paths_from(self, state: int) -> dict[tuple[int, ...], bytes]:
         """What an open lexeme can be, each with the first of the shortest texts to its end."""

@@ -67,6 +67,14 @@ class Block(NamedTuple):
     least: int
     room: int | None
 
+    def fewest(self) -> int:
+        """The fewest characters that end it."""
+        if self.text is None:
+            return self.least
+        fewest = self.text.fewest(self.state, self.least)
+        assert fewest is not None
+        return fewest
+
 
 FIRST, NEXT = range(2)
 """How an array goes on: with its end only, nothing being written; behind an item."""

@@ -96,7 +96,7 @@ class Frames:
         if isinstance(frame, Awaited):
             return self._costs.of(frame.expr)
         if isinstance(frame, Block):
-            return frame.least + 1
+            return 1 + frame.fewest()
         if isinstance(frame, InArray):
             if frame.kind == FIRST:
                 return 1
