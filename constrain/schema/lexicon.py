@@ -322,10 +322,12 @@ class Lexicon(Lexer):
 
         start = state_of(starts)
         for states in order:
-            rows = self.next[list(states)]
-            distinct, column = np.unique(rows, axis=1, return_inverse=True)
-            targets = [state_of(tuple(heads)) for heads in distinct.T.tolist()]
-            self.next[made[states]] = np.array(targets, np.int32)[column.ravel()]
+            columns = np.ascontiguousarray(self.next[list(states)].T)
+            heads = columns.view(f"V{4 * len(states)}").ravel().tolist()
+            targets = {
+                head: state_of(tuple(memoryview(head).cast("i"))) for head in dict.fromkeys(heads)
+            }
+            self.next[made[states]] = [targets[head] for head in heads]
         self.made["product", starts, starts] = start
         return start
 
