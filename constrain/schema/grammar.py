@@ -111,10 +111,16 @@ def _as_json(schema: Any) -> Any:
     if hasattr(schema, "model_json_schema"):
         return schema.model_json_schema()
     try:
-        from pydantic import TypeAdapter  # noqa: PLC0415 - only where it is asked for
+        from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - only where it is asked for
     except ImportError:
         raise SchemaError(
             f"{schema!r:.60} is no JSON Schema; to read a type as one, install pydantic 2",
             pointer="#",
         ) from None
-    return TypeAdapter(schema).json_schema()
+    try:
+        return TypeAdapter(schema).json_schema()
+    except PydanticUserError as error:
+        raise SchemaError(
+            f"{schema!r:.60} is no JSON Schema, and no type that pydantic tells: {error.message}",
+            pointer="#",
+        ) from None
