@@ -23,7 +23,7 @@ SMALL = 2_000
 """States for which a string's automaton is unrolled by length, and is one lexeme."""
 
 
-MAX_COUNTED_STATES = 2_500
+MAX_COUNTED_STATES = 1_500
 """Of a language whose strings are counted in blocks."""
 
 

@@ -120,15 +120,16 @@ class Lexicon(Lexer):
                     f"the keys and values of the schema take more than {MAX_STATES} states; "
                     f"make its enumerations or patterns smaller"
                 )
-            self.next = np.concatenate([self.next, np.zeros_like(self.next)])
+            # `next` last: an interrupt in between leaves all of them long enough.
             self.live = np.concatenate([self.live, np.zeros_like(self.live)])
             self._base = np.concatenate([self._base, np.zeros_like(self._base)])
             self._within = np.concatenate([self._within, np.zeros_like(self._within)])
+            self.next = np.concatenate([self.next, np.zeros_like(self.next)])
         self.next[state] = row
         self.live[state] = True
-        self.winners.append(winners)
         self.is_line_end.append(False)
         self.rows.append(None)
+        self.winners.append(winners)  # last: now the state is there
         return state
 
     def state(self, row: Row, winners: tuple[int, ...] = ()) -> int:
