@@ -154,12 +154,13 @@ NO_NUMBERS = Numbers(subtract(numbers.any_number(), numbers.any_number()))
 
 
 class Contains(NamedTuple):
-    """How many items from `start` on must be of an expression."""
+    """How many items from `start` on must be of an expression; `place` is the keyword's."""
 
     start: int
     expr: Expr
     least: int
     most: int | None
+    place: str = "#"
 
 
 @dataclass(frozen=True)
