@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from constrain.automata.dfa import START, ByteDFA
@@ -232,10 +233,12 @@ class Objects:
     is_distinct: bool = False
 
     @cached_property
-    def behind(self) -> dict[str, frozenset[str]]:
-        """Per name, those that come behind it in order."""
-        names = list(self.names)
-        return {name: frozenset(names[i + 1 :]) for i, name in enumerate(names)}
+    def _places(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    def behind(self, name: str) -> frozenset[str]:
+        """The names that come behind one in order; made anew, since all together are quadratic."""
+        return frozenset(islice(self.names, self._places[name] + 1, None))
 
     def of(self, name: str) -> Expr:
         """What the member of this name is."""
