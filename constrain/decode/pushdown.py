@@ -6,6 +6,10 @@ stacks. Nothing is reduced: a frame that is finished is taken away by the lexeme
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import reduce
+from itertools import chain
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -13,6 +17,7 @@ from constrain.automata.lexer import DEAD
 from constrain.decode.completion import IMPOSSIBLE, Completer, Steps
 from constrain.decode.machine import Machine, Thread, Threads
 from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
+from constrain.errors import ViabilityLimitError
 from constrain.schema.lexicon import Lexicon
 from constrain.schema.tagframes import AnyFrames
 from constrain.vocabulary import Vocabulary
@@ -22,6 +27,11 @@ TRACKED = (-1, 0, 0)
 
 MAX_TEXTS = 20_000
 """Stacks whose completion is kept."""
+
+MAX_COMPLETION = 100_000
+"""Bytes of a completion."""
+
+Way = tuple[bytes, tuple[int, ...]]  # a lexeme, and the frames that it makes of a frame
 
 JSON_BYTES = bytes((*b"\t\n\r", *range(0x20, 0x7F), *range(0x80, 0xC0), *range(0xC2, 0xF5)))
 """All bytes of JSON texts but the control character DEL, which no text needs."""
@@ -229,14 +239,20 @@ class PushdownCompleter(Completer):
         super().__init__(machine, steps, costs)
         self._frames = frames
         self._is_spelled = is_spelled
-        self._closers: dict[int, bytes | None] = {}
-        self._paths: dict[int, dict[tuple[int, ...], bytes]] = {}
+        self._closers: dict[int, Way | None] = {}
+        self._paths: dict[int, tuple[int, dict[tuple[int, ...], bytes]]] = {}
         self._texts: dict[Stacks, bytes | None] = {}
 
     def _first_shortest(self, threads: Threads) -> bytes | None:
         if self._is_spelled:
             bounds = [self.costs.of_thread(thread, self._machine) for thread in threads]
             least = min(bounds, default=IMPOSSIBLE)
+            if MAX_COMPLETION < least < IMPOSSIBLE:
+                raise ViabilityLimitError(
+                    f"the shortest completion takes {least} bytes, and at most "
+                    f"{MAX_COMPLETION} are put together; ask for fewer items or characters, "
+                    f"or pass finish=False"
+                )
             texts = [
                 self._of_thread(thread, least)
                 for thread, bound in zip(threads, bounds, strict=True)
@@ -251,7 +267,7 @@ class PushdownCompleter(Completer):
         stacks, state = thread
         parser = self._machine.parser
         found = []
-        for winners, path in self._paths_from(state).items():
+        for winners, path in self._paths_from(state, least):
             after = parser.advance(stacks, winners)
             if after is not parser.nothing:
                 found += self._texts_of(after, path, least)
@@ -294,7 +310,7 @@ class PushdownCompleter(Completer):
         """The first of the shortest texts that take a frame away; None: not known."""
         known = self._closers
         todo = [frame]
-        ways: dict[int, list[tuple[bytes, tuple[int, ...]]]] = {}
+        ways: dict[int, list[Way]] = {}
         while todo:
             one = todo[-1]
             if one in known:
@@ -304,16 +320,32 @@ class PushdownCompleter(Completer):
                 ways[one] = self._short_ways(one)
                 todo += [inner for _, result in ways[one] for inner in result]
                 continue
-            texts = []
-            for path, result in ways[one]:
-                closers = [known.get(inner) for inner in reversed(result)]
-                text = b"".join([path, *(closer for closer in closers if closer is not None)])
-                if None not in closers and len(text) == self._frames.cost(one):
-                    texts.append(text)
-            known[one] = min(texts, default=None if self._frames.cost(one) else b"")
-        return known[frame]
+            whole = [
+                way for way in ways[one] if all(known.get(inner) is not None for inner in way[1])
+            ]
+            if whole:
+                known[one] = reduce(self._first_of, whole)
+            else:
+                known[one] = None if self._frames.cost(one) else (b"", ())
+        way = known[frame]
+        return None if way is None else b"".join(self._pieces(way))
 
-    def _short_ways(self, frame: int) -> list[tuple[bytes, tuple[int, ...]]]:
+    def _pieces(self, way: Way) -> Iterator[bytes]:
+        """The text of a way, lexeme by lexeme: whole texts of all frames would be quadratic."""
+        todo = [way]
+        while todo:
+            path, result = todo.pop()
+            yield path
+            todo += [inner for inner in map(self._closers.get, result) if inner is not None]
+
+    def _first_of(self, one: Way, other: Way) -> Way:
+        """Which of two ways of the same length comes first in byte order."""
+        texts = (chain.from_iterable(self._pieces(way)) for way in (one, other))
+        differing = ((a, b) for a, b in zip(*texts, strict=True) if a != b)
+        a, b = next(differing, (0, 0))
+        return other if b < a else one
+
+    def _short_ways(self, frame: int) -> list[Way]:
         """A lexeme and what it makes of the frame, where by the bounds nothing is shorter.
 
         There are none where what items may be depends on what others are.
@@ -323,28 +355,34 @@ class PushdownCompleter(Completer):
             return []
         return [
             (path, result)
-            for winners, path in self._paths_from(frames.start(frame)).items()
+            for winners, path in self._paths_from(frames.start(frame), least)
             for winner in winners
             for result in frames.step(frame, winner)
             if len(path) + sum(map(frames.cost, result)) == least
         ]
 
-    def _paths_from(self, state: int) -> dict[tuple[int, ...], bytes]:
-        """What an open lexeme can be, each with the first of the shortest texts to its end."""
-        found = self._paths.get(state)
-        if found is None:
-            lexicon = self._machine.lexer
-            found = self._paths[state] = {}
-            texts = {state: b""}
-            for one in (queue := [state]):
-                if lexicon.winners[one]:
-                    found.setdefault(lexicon.winners[one], texts[one])
-                row = lexicon.next[one]
-                targets, first = np.unique(row, return_index=True)
-                for byte, target in sorted(zip(first.tolist(), targets.tolist(), strict=True)):
-                    if target != DEAD and target not in texts:
-                        texts[target] = texts[one] + bytes([byte])
-                        queue.append(target)
+    def _paths_from(self, state: int, most: int) -> list[tuple[tuple[int, ...], bytes]]:
+        """What an open lexeme can be in `most` bytes, each with its first shortest text."""
+        reach, found = self._paths.get(state, (-1, {}))
+        if reach < most:
+            found = self._lexemes_within(state, most)
+            self._paths[state] = most, found
+        return [(winners, path) for winners, path in found.items() if len(path) <= most]
+
+    def _lexemes_within(self, state: int, most: int) -> dict[tuple[int, ...], bytes]:
+        lexicon = self._machine.lexer
+        found: dict[tuple[int, ...], bytes] = {}
+        texts = {state: b""}
+        for one in (queue := [state]):
+            if lexicon.winners[one]:
+                found.setdefault(lexicon.winners[one], texts[one])
+            if len(texts[one]) == most:
+                continue
+            targets, first = np.unique(lexicon.next[one], return_index=True)
+            for byte, target in sorted(zip(first.tolist(), targets.tolist(), strict=True)):
+                if target != DEAD and target not in texts:
+                    texts[target] = texts[one] + bytes([byte])
+                    queue.append(target)
         return found
 
 

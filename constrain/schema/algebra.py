@@ -212,11 +212,11 @@ def _other_arrays(array: Arrays, exprs: Exprs) -> Iterable[Arrays]:
     elif array.rest != ANYTHING:
         wrong_rest = Contains(len(array.prefix), exprs.complement(array.rest), 1, None)
         yield Arrays(contains=(wrong_rest,))
-    for start, expr, least, most in array.contains:
+    for start, expr, least, most, place in array.contains:
         if least > 0:
-            yield Arrays(contains=(Contains(start, expr, 0, least - 1),))
+            yield Arrays(contains=(Contains(start, expr, 0, least - 1, place),))
         if most is not None:
-            yield Arrays(contains=(Contains(start, expr, most + 1, None),))
+            yield Arrays(contains=(Contains(start, expr, most + 1, None, place),))
 
 
 def objects_of_both(one: Objects, other: Objects, exprs: Exprs) -> Objects | None:

@@ -72,7 +72,7 @@ def from_json_schema(
     name: str = "schema",
 ) -> SchemaGrammar:
     """See `Grammar.from_json_schema`."""
-    document = json.dumps(_as_json(schema), ensure_ascii=False)
+    document = _json_text(_as_json(schema), "the schema")
     if len(document) > MAX_SCHEMA:
         raise SchemaError(
             f"the schema has {len(document)} characters; at most {MAX_SCHEMA} are read", pointer="#"
@@ -84,7 +84,7 @@ def from_json_schema(
     style = Style(
         indent, whitespace == "flexible" and indent is None, order == "schema", escapes == "any"
     )
-    others = json.dumps(dict(registry or {}), ensure_ascii=False)
+    others = _json_text(dict(registry or {}), "the registry")
     return _compiled(document, style, others, lenient, name)
 
 
@@ -94,9 +94,17 @@ def _compiled(document: str, style: Style, others: str, lenient: bool, name: str
     costs = Costs(space)
     if costs.is_empty(space.root):
         raise EmptyLanguageError("no JSON value fits the schema")
+    warnings = {(warning.pointer, warning.keyword): warning for warning in space.warnings}
     content = json.dumps([document, style, others, lenient])
     fingerprint = hashlib.sha256(content.encode("utf-8", "surrogatepass")).hexdigest()
-    return SchemaGrammar(document, style, costs, tuple(space.warnings), fingerprint, name)
+    return SchemaGrammar(document, style, costs, tuple(warnings.values()), fingerprint, name)
+
+
+def _json_text(value: Any, what: str) -> str:
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise SchemaError(f"{what} cannot be written as JSON: {error}", pointer="#") from None
 
 
 def _as_json(schema: Any) -> Any:
@@ -111,7 +119,7 @@ def _as_json(schema: Any) -> Any:
     if hasattr(schema, "model_json_schema"):
         return schema.model_json_schema()
     try:
-        from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - only where it is asked for
+        from pydantic import PydanticUserError, TypeAdapter  # noqa: PLC0415 - only where asked for
     except ImportError:
         raise SchemaError(
             f"{schema!r:.60} is no JSON Schema; to read a type as one, install pydantic 2",

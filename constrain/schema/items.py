@@ -101,8 +101,10 @@ def _plain_contains(array: Arrays, space: Space) -> Arrays | None:
         SchemaError: several say unlike things.
     """
     counts: dict[tuple[int, Expr], tuple[int, int | None]] = {}
-    for start, expr, least, most in array.contains:
+    places: dict[tuple[int, Expr], str] = {}
+    for start, expr, least, most, place in array.contains:
         known = counts.get((start, expr), (0, None))
+        places.setdefault((start, expr), place)
         counts[start, expr] = max(known[0], least), least_of(known[1], most)
     if any(most is not None and most < least for least, most in counts.values()):
         return None
@@ -115,13 +117,16 @@ def _plain_contains(array: Arrays, space: Space) -> Arrays | None:
         own = [array.item(i) for i in range(max(start, len(array.prefix)))]
         prefix = (*own[:start], *(space.conjunction(item, other) for item in own[start:]))
         array = replace(array, prefix=prefix, rest=space.conjunction(array.rest, other))
-    if len(kept) > 1:
-        raise SchemaError(
+    for further in kept[1:]:
+        refused = SchemaError(
             "several `contains` of one array cannot be enforced; let one alternative have one",
-            pointer="#",
+            pointer=places[further.start, further.expr],
             keyword="contains",
         )
-    return replace(array, contains=tuple(kept))
+        if not space.lenient:
+            raise refused
+        space.warnings.append(refused)
+    return replace(array, contains=tuple(kept[:1]))
 
 
 # --- what the next item may be ------------------------------------------------------------
@@ -157,7 +162,7 @@ def may_close(array: Arrays, index: int, count: int) -> bool:
 def _has_enough(array: Arrays, count: int) -> bool:
     if not array.contains:
         return True
-    _, _, least, most = array.contains[0]
+    _, _, least, most, _ = array.contains[0]
     return count >= least and (most is None or count <= most)
 
 
@@ -218,7 +223,7 @@ def _rest_cost(array: Arrays, index: int, count: int, costs: Known) -> int:
         return IMPOSSIBLE
     if not array.contains:
         return lacking * (costs.of_known(array.rest) + 1) if lacking else 0
-    _, _, least, most = array.contains[0]
+    _, _, least, most, _ = array.contains[0]
     (of_wanted, _), (of_other, _) = items(array, index, costs.space)
     wanted, other = costs.of_known(of_wanted) + 1, costs.of_known(of_other) + 1
     fewest = max(0, least - count)

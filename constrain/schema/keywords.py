@@ -1,7 +1,8 @@
 """What each keyword says: a subschema → its `Values`.
 
 A keyword whose value is none that the specifications allow is refused, as is one that cannot be
-enforced; each by a `SchemaError` at its place. Keywords that no draft defines say nothing.
+enforced; each by a `SchemaError` at its place, or ignored and listed where the caller is lenient.
+Keywords that no draft defines say nothing.
 """
 
 from __future__ import annotations
@@ -120,7 +121,7 @@ class _Reader:
     # --- types ------------------------------------------------------------------------
 
     def _of_types(self) -> Values:
-        types = self._types()
+        types = self._enforced("type", self._types, TYPES)
         return Values(
             "null" in types,
             BOTH if "boolean" in types else NEITHER,
@@ -131,9 +132,9 @@ class _Reader:
         )
 
     def _types(self) -> frozenset[str]:
-        types = self._schema.get("type")
-        if types is None:
+        if "type" not in self._schema:
             return TYPES
+        types = self._schema["type"]
         wanted = [types] if isinstance(types, str) else types
         if not isinstance(wanted, list) or not all(t in TYPES for t in wanted if self._is_text(t)):
             raise self._node.error(
@@ -173,19 +174,23 @@ class _Reader:
             found = found & in_range
         divisor = self._number("multipleOf")
         if divisor is not None:
-            if divisor <= 0:
-                raise self._node.error("`multipleOf` is a number above 0", "multipleOf")
             found = found & self._enforced(
-                "multipleOf",
-                lambda: Numbers(numbers.multiple_of(divisor), is_short=True),
-                ALL_NUMBERS,
+                "multipleOf", lambda: self._multiples(divisor), ALL_NUMBERS
             )
         return found
 
+    def _multiples(self, divisor: Fraction) -> Numbers:
+        if divisor <= 0:
+            raise self._node.error("`multipleOf` is a number above 0", "multipleOf")
+        return Numbers(numbers.multiple_of(divisor), is_short=True)
+
     def _number(self, keyword: str) -> Fraction | None:
-        value = self._schema.get(keyword)
-        if value is None and keyword not in self._schema:
+        if keyword not in self._schema:
             return None
+        return self._enforced(keyword, lambda: self._read_number(keyword), None)
+
+    def _read_number(self, keyword: str) -> Fraction:
+        value = self._schema[keyword]
         if isinstance(value, bool) or not isinstance(value, int | float):
             raise self._node.error(f"`{keyword}` is a number, not {value!r:.60}", keyword)
         return numbers.exact(value)
@@ -210,14 +215,19 @@ class _Reader:
 
     def _format(self) -> Strings:
         name = self._schema["format"]
+        if not isinstance(name, str):
+            raise self._node.error(f"`format` is a name, not {name!r:.60}", "format")
         if name == "hostname":
             return Strings(hostname_labels(), 0, MAX_HOSTNAME)
-        return Strings(format_language(name) if isinstance(name, str) else None)
+        return Strings(format_language(name))
 
     def _count(self, keyword: str) -> int | None:
-        value = self._number(keyword)
-        if value is None:
+        if keyword not in self._schema:
             return None
+        return self._enforced(keyword, lambda: self._read_count(keyword), None)
+
+    def _read_count(self, keyword: str) -> int:
+        value = self._read_number(keyword)
         if value.denominator != 1 or value < 0:
             raise self._node.error(f"`{keyword}` is a whole number from 0 on", keyword)
         return int(value)
@@ -226,23 +236,34 @@ class _Reader:
 
     def _arrays(self) -> tuple[Arrays, ...]:
         schema = self._schema
-        listed = "prefixItems" if "prefixItems" in schema else "items"
         prefix: tuple[Expr, ...] = ()
-        rest = ANYTHING
-        if isinstance(schema.get(listed), list):
-            prefix = tuple(self._child(listed, i) for i in range(len(schema[listed])))
-            further = "items" if listed == "prefixItems" else "additionalItems"
-            rest = self._child(further) if further in schema else ANYTHING
-        elif "items" in schema:
-            rest = self._child("items")
+        further = "items"
+        if "prefixItems" in schema:
+            prefix = self._enforced("prefixItems", lambda: self._listed("prefixItems"), ())
+        elif isinstance(schema.get("items"), list):
+            prefix, further = self._listed("items"), "additionalItems"
+        rest = self._part(further) if further in schema else ANYTHING
         least, most = self._count("minItems") or 0, self._count("maxItems")
         if most is not None and most < least:
             return ()
-        unique = schema.get("uniqueItems", False)
-        if not isinstance(unique, bool):
-            raise self._node.error("`uniqueItems` is true or false", "uniqueItems")
-        place = self._node.at("uniqueItems") if unique else ""
-        return (Arrays(prefix, rest, least, most, self._contains(), place),)
+        place = self._node.at("uniqueItems") if self._is_unique() else ""
+        contains: tuple[Contains, ...] = self._enforced("contains", self._contains, ())
+        return (Arrays(prefix, rest, least, most, contains, place),)
+
+    def _listed(self, keyword: str) -> tuple[Expr, ...]:
+        items = self._schema[keyword]
+        if not isinstance(items, list):
+            raise self._node.error(f"`{keyword}` is a list of schemas, not {items!r:.60}", keyword)
+        return tuple(self._part(keyword, i) for i in range(len(items)))
+
+    def _is_unique(self) -> bool:
+        return self._enforced("uniqueItems", lambda: self._flag("uniqueItems"), False)
+
+    def _flag(self, keyword: str) -> bool:
+        value = self._schema.get(keyword, False)
+        if not isinstance(value, bool):
+            raise self._node.error(f"`{keyword}` is true or false, not {value!r:.60}", keyword)
+        return value
 
     def _contains(self) -> tuple[Contains, ...]:
         if "contains" not in self._schema or self._node.draft < 6:
@@ -250,22 +271,21 @@ class _Reader:
         is_counted = self._node.draft >= 2019
         least = self._count("minContains") if is_counted else None
         most = self._count("maxContains") if is_counted else None
-        wanted = Contains(0, self._child("contains"), 1 if least is None else least, most)
-        return () if wanted[2:] == (0, None) else (wanted,)
+        least = 1 if least is None else least
+        wanted = Contains(0, self._child("contains"), least, most, self._node.at("contains"))
+        return () if (least, most) == (0, None) else (wanted,)
 
     def _objects(self) -> tuple[Objects, ...]:
-        names = {name: self._child("properties", name) for name in self._map("properties")}
+        names = {name: self._part("properties", name) for name in self._names("properties")}
         classes: tuple[Class, ...] = (Class(None, self._rest()),)
-        patterns = self._map("patternProperties")
+        patterns = self._names("patternProperties")
         if patterns:
             uncut: tuple[dict[str, Expr], tuple[Class, ...]] = names, (Class(None, ANYTHING),)
             rest = classes[0].expr
             names, classes = self._enforced(
                 "patternProperties", lambda: self._cut_by(patterns, uncut[0], rest), uncut
             )
-        required = self._schema.get("required", [])
-        if not isinstance(required, list) or not all(isinstance(name, str) for name in required):
-            raise self._node.error("`required` is a list of names", "required")
+        required: list[str] = self._enforced("required", self._required, [])
         shape = Objects(names, classes)
         names.update({name: shape.of(name) for name in required if name not in names})
         shape = Objects(
@@ -276,20 +296,28 @@ class _Reader:
             self._count("maxProperties"),
         )
         if "propertyNames" in self._schema and self._node.draft >= 6:
-            allowed = self._space.values(self._child("propertyNames")).strings
-            shape = self._enforced(
-                "propertyNames", lambda: algebra.restrict_keys(shape, allowed), shape
-            )
+            whole = shape
+            shape = self._enforced("propertyNames", lambda: self._with_names(whole), whole)
         if any(names[name] == NOTHING for name in required):
             return ()
         if shape.most is not None and shape.most < max(shape.least, len(required)):
             return ()
         return (shape,)
 
+    def _required(self) -> list[str]:
+        names = self._schema.get("required", [])
+        if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+            raise self._node.error(f"`required` is a list of names, not {names!r:.60}", "required")
+        return names
+
+    def _with_names(self, shape: Objects) -> Objects:
+        allowed = self._space.values(self._child("propertyNames")).strings
+        return algebra.restrict_keys(shape, allowed)
+
     def _rest(self) -> Expr:
         if "additionalProperties" not in self._schema:
             return ANYTHING
-        return self._child("additionalProperties")
+        return self._part("additionalProperties")
 
     def _cut_by(
         self, patterns: list[str], names: dict[str, Expr], rest: Expr
@@ -328,6 +356,14 @@ class _Reader:
         if not isinstance(value, dict):
             raise self._node.error(f"`{keyword}` is an object, not {value!r:.60}", keyword)
         return list(value)
+
+    def _names(self, keyword: str) -> list[str]:
+        names: list[str] = self._enforced(keyword, lambda: self._map(keyword), [])
+        return names
+
+    def _part(self, *steps: str | int) -> Expr:
+        """What an item or a member is; anything where that is refused and the caller lenient."""
+        return self._enforced(str(steps[0]), lambda: self._child(*steps), ANYTHING)
 
     def _child(self, *steps: str | int) -> Expr:
         return self._space.of_node(self._space.documents.child(self._node, *steps))
@@ -416,6 +452,8 @@ class _Reader:
             wanted = self._schema[keyword][name]
             absent = ALL_VALUES._replace(objects=(Objects({name: NOTHING}),))
             if isinstance(wanted, list):
+                if not all(isinstance(needed, str) for needed in wanted):
+                    raise self._node.error(f"{name!r:.60} asks for what is no name", keyword)
                 names = dict.fromkeys((name, *wanted), ANYTHING)
                 present = NO_VALUES._replace(objects=(Objects(names, required=frozenset(names)),))
             else:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import islice
 from typing import NamedTuple
 
 from constrain.automata.dfa import START, ByteDFA
@@ -154,12 +155,13 @@ NO_NUMBERS = Numbers(subtract(numbers.any_number(), numbers.any_number()))
 
 
 class Contains(NamedTuple):
-    """How many items from `start` on must be of an expression."""
+    """How many items from `start` on must be of an expression; `place` is the keyword's."""
 
     start: int
     expr: Expr
     least: int
     most: int | None
+    place: str = "#"
 
 
 @dataclass(frozen=True)
@@ -231,10 +233,12 @@ class Objects:
     is_distinct: bool = False
 
     @cached_property
-    def behind(self) -> dict[str, frozenset[str]]:
-        """Per name, those that come behind it in order."""
-        names = list(self.names)
-        return {name: frozenset(names[i + 1 :]) for i, name in enumerate(names)}
+    def _places(self) -> dict[str, int]:
+        return {name: i for i, name in enumerate(self.names)}
+
+    def behind(self, name: str) -> frozenset[str]:
+        """The names that come behind one in order; made anew, since all together are quadratic."""
+        return frozenset(islice(self.names, self._places[name] + 1, None))
 
     def of(self, name: str) -> Expr:
         """What the member of this name is."""

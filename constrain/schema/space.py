@@ -78,6 +78,7 @@ class Space:
         self.lenient = lenient
         self.warnings: list[SchemaError] = []
         self._parts: list[Callable[[], Values]] = []
+        self._places: list[str] = []
         self._part_values: list[Values | None] = []
         self._open: set[int] = set()
         self._by_node: dict[int, Expr] = {}
@@ -93,8 +94,9 @@ class Space:
 
     # --- expressions ------------------------------------------------------------------
 
-    def _part(self, values: Callable[[], Values]) -> int:
+    def _part(self, values: Callable[[], Values], place: str = "#") -> int:
         self._parts.append(values)
+        self._places.append(place)
         self._part_values.append(None)
         return len(self._parts) - 1
 
@@ -158,7 +160,8 @@ class Space:
             if value.keys() <= ANNOTATIONS:
                 expr = ANYTHING
             else:
-                expr = self._expr(frozenset([(self._part(lambda: values_of(node, self)), True)]))
+                part = self._part(lambda: values_of(node, self), node.pointer)
+                expr = self._expr(frozenset([(part, True)]))
             self._by_node[id(value)] = expr
         return expr
 
@@ -169,7 +172,12 @@ class Space:
             if node.draft > 7 and not node.value.keys() <= ANNOTATIONS | {"$ref"}:
                 break
             if id(node.value) in passed:
-                raise node.error("the reference leads back to itself", "$ref")
+                raise SchemaError(
+                    "the reference leads back to itself; let it lead to what says something",
+                    pointer=node.at("$ref"),
+                    keyword="$ref",
+                    is_open=True,
+                )
             passed.add(id(node.value))
             try:
                 node = self.documents.resolve(node)
@@ -182,7 +190,7 @@ class Space:
     def of_reader(self, node: Node, read: Callable[[], Values]) -> Expr:
         """The expression of some keywords of a subschema."""
         self._kept.append(node)
-        return self._expr(frozenset([(self._part(read), True)]))
+        return self._expr(frozenset([(self._part(read, node.pointer), True)]))
 
     def of_value(self, value: Any) -> Expr:
         """The expression of one JSON value."""
@@ -218,8 +226,9 @@ class Space:
         if values is None:
             if part in self._open:
                 raise SchemaError(
-                    "a schema is defined by itself, with no value in between",
-                    pointer="#",
+                    "the schema is defined by itself, with no value in between; refer to it from "
+                    "its items or members only",
+                    pointer=self._places[part],
                     keyword="$ref",
                     is_open=True,
                 )

@@ -153,7 +153,7 @@ class Steps:
             return
         left = frame.left - {name}
         if self._style.in_order:
-            left = frame.shape.behind[name] & left
+            left = frame.shape.behind(name) & left
         relevant = [i for i, w in enumerate(frame.shape.witnesses) if w.has(name)]
         yield from self._member(frame, frame.shape.names[name], left, relevant, name)
 
