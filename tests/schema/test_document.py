@@ -11,7 +11,7 @@ import constrain
 from constrain import Grammar, Vocabulary
 from constrain.errors import EmptyLanguageError, SchemaError
 
-jsonschema = pytest.importorskip("jsonschema")
+pytest.importorskip("jsonschema")
 
 from jsonschema.validators import validator_for
 from referencing import Registry, Resource
