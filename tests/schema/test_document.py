@@ -13,6 +13,7 @@ from constrain.errors import EmptyLanguageError, SchemaError
 
 pytest.importorskip("jsonschema")
 
+from jsonschema import Draft202012Validator
 from jsonschema.validators import validator_for
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
@@ -63,7 +64,7 @@ def refusal_of(schema: Any, **options: Any) -> SchemaError:
 
 def assert_as_jsonschema(schema: dict[str, Any]) -> None:
     """Every value fits by our reading exactly if it does by jsonschema's; some do, some do not."""
-    kind = validator_for(schema, default=jsonschema.Draft202012Validator)
+    kind = validator_for(schema, default=Draft202012Validator)
     resources = [
         (uri, Resource.from_contents(document, default_specification=DRAFT202012))
         for uri, document in OTHERS.items()
