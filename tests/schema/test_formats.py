@@ -58,7 +58,8 @@ ACCEPTED_BY_IT_ALONE: dict[str, Callable[[str], bool]] = {
     "hostname": lambda text: text.endswith((".", "\n")),
     "ipv4": lambda text: False,
     "ipv6": lambda text: False,
-    "uuid": lambda text: not re.fullmatch(r"[0-9A-Fa-f-]*", text),
+    # 32 digits, with hyphens at the four places and anywhere else
+    "uuid": lambda text: text.count("-") > 4 or not re.fullmatch(r"[0-9A-Fa-f-]*", text),
     "uri": lambda text: text.endswith("\n") or _odd_address(text),
     "uri-reference": lambda text: text.endswith("\n") or _odd_address(text),
     "iri": lambda text: text.endswith("\n") or _odd_address(text),
