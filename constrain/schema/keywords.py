@@ -53,6 +53,9 @@ MAX_CLASSES = 64
 MAX_ENUM = 100_000
 """Values of one `enum`."""
 
+MAX_REQUIRED = 2_000
+"""Names of one `required`."""
+
 TYPES = frozenset(["null", "boolean", "number", "integer", "string", "array", "object"])
 
 UNSUPPORTED = {
@@ -308,6 +311,11 @@ class _Reader:
         names = self._schema.get("required", [])
         if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
             raise self._node.error(f"`required` is a list of names, not {names!r:.60}", "required")
+        if len(names) > MAX_REQUIRED:
+            raise self._node.error(
+                f"`required` has {len(names)} names; at most {MAX_REQUIRED} are enforced",
+                "required",
+            )
         return names
 
     def _with_names(self, shape: Objects) -> Objects:

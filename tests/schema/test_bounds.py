@@ -73,6 +73,7 @@ def test_large_sizes_cost_little(schema: dict[str, Any], text: bytes) -> None:
         ({"pattern": "((a|b|c){1000}){1000}"}, SchemaError, "pattern"),
         ({"enum": [f"text {i}" for i in range(100_001)]}, SchemaError, "100000"),
         (deep(300), SchemaError, "200"),
+        ({"required": [f"name{i}" for i in range(2_001)]}, SchemaError, "2000"),
         ({"oneOf": [{"required": ["v", "w"]}, *EXCLUDED]}, SchemaError, "512"),
         ({"dependencies": DEPENDENCIES}, SchemaError, "512"),
         ({"multipleOf": 12345679}, SchemaError, "10000"),
