@@ -44,10 +44,25 @@ HEIGHTS = standard(
     *(b"aaaa", b"bc", b"cc", b"abc", b"acc", b"aaabc", b"aaacc"),
     walk=(0, 0, 0, 0, 0),
 )
+# Behind an x, `ab*` is alive for ever and no text: it swallows each b that must follow it.
+SWALLOWED = standard(
+    Grammar(
+        (
+            Terminal("X", "x"),
+            Terminal("A", "ab*"),
+            Terminal("B", "b"),
+            Terminal("C", "c"),
+        ),
+        (Production("s", tuple("XC")), Production("s", tuple("XAB"))),
+        "s",
+    ),
+    *(b"x", b"xa", b"xab", b"xc"),
+    walk=(0, 0),
+)
 
 
 def check_many() -> None:
-    for case in (SHADOWS, ALIVE, HEIGHTS):
+    for case in (SHADOWS, ALIVE, HEIGHTS, SWALLOWED):
         check_masks(case)
     for patterns, walk in product(RELATIVES, WALKS):
         check_masks(standard(sequence("longest", *patterns), walk=walk))
