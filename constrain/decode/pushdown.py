@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from constrain.automata.lexer import DEAD
 from constrain.decode.completion import IMPOSSIBLE, Completer, Steps
 from constrain.decode.machine import Machine, Thread, Threads
-from constrain.decode.stacks import Edge, Hope, Parser, Stacks, StackUnderflow
+from constrain.decode.stacks import Edge, Parser, Stacks, StackUnderflow
 from constrain.errors import ViabilityLimitError
 from constrain.schema.lexicon import Lexicon
 from constrain.schema.tagframes import AnyFrames
@@ -126,10 +126,6 @@ class PushdownParser(Parser):
                     todo.append(below)
         stacks.costs[TRACKED] = 0
         return False
-
-    def hoped(self, stacks: Stacks, terminal: int) -> list[Hope]:
-        """Ways to go on if the open lexeme becomes `terminal`."""
-        return [Hope(self.advance(stacks, (terminal,)))]
 
     def accepts(self, stacks: Stacks) -> bool:
         """Some stack is a whole text."""

@@ -23,6 +23,7 @@ from constrain.schema.lexicon import (
     QUOTE,
     VALUE,
     Lexicon,
+    empty_row,
 )
 from constrain.schema.members import is_possible
 from constrain.schema.quoted import counted, counted_text, string
@@ -63,7 +64,7 @@ class ValueStarts:
         """The state before a value that is none of those seen; None: values need not differ."""
         lexicon = self.lexicon
         values = _without(self._costs.space.values(frame.expr), seen or frozenset())
-        row = np.zeros(256, np.int32)
+        row = empty_row()
         end = lexicon.end(VALUE)
         for text, is_there in (
             (b"null", values.null),

@@ -8,10 +8,12 @@ has as many as its text uses.
 Every frame can be completed, and leads only to frames that can: so whatever is alive is viable.
 
 The kinds of frames are in `frame.py`; `starts.py` says with which lexemes they go on (`awaited.py`
-for values), `steps.py` what a lexeme makes of them. Here they are numbered and remembered.
+for values), `steps.py` what a lexeme makes of them. `numbered.py` numbers and remembers them.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
 
 from constrain.schema.awaited import ValueStarts
 from constrain.schema.costs import Costs
@@ -19,13 +21,12 @@ from constrain.schema.frame import FIRST, Awaited, Block, End, Frame, InArray, I
 from constrain.schema.items import array_cost
 from constrain.schema.languages import Expr, Values
 from constrain.schema.lexicon import Lexicon
+from constrain.schema.numbered import Numbered, Result
 from constrain.schema.starts import Starts
 from constrain.schema.steps import Steps, members_left
 
-Result = tuple[int, ...]  # numbers of frames in the place of the topmost one, from below
 
-
-class Frames:
+class Frames(Numbered[Frame]):
     """The frames of one schema, numbered, and the steps between them.
 
     Args:
@@ -41,46 +42,23 @@ class Frames:
     """
 
     def __init__(self, costs: Costs, root: Expr, style: Style, lexicon: Lexicon) -> None:
+        super().__init__()
         self._costs = costs
         self.lexicon = lexicon
         values = ValueStarts(costs, style, lexicon)
         self._follows = Steps(costs, style, values)
         self._begins = Starts(style, values, self._follows)
-        self.frames: list[Frame] = []
-        self._ids: dict[Frame, int] = {}
-        self._starts: list[int | None] = []
-        self._steps: dict[tuple[int, int], tuple[Result, ...]] = {}
         self.tracks = costs.tracks()
         self.end = self.number(End())
         self.first = self.number(Awaited(root, 0, 0))
 
-    def number(self, frame: Frame) -> int:
-        """The number of a frame."""
-        number = self._ids.get(frame)
-        if number is None:
-            number = self._ids[frame] = len(self.frames)
-            self.frames.append(frame)
-            self._starts.append(None)
-        return number
+    def _find_start(self, number: int) -> int:
+        bare = self.bare(number)
+        return self._begins.of(self.frames[number]) if bare == number else self.start(bare)
 
-    def start(self, number: int) -> int:
-        """The lexicon's state in which the next lexeme begins; DEAD where none can come."""
-        start = self._starts[number]
-        if start is None:
-            bare = self.bare(number)
-            start = self._begins.of(self.frames[number]) if bare == number else self.start(bare)
-            self._starts[number] = start
-        return start
-
-    def step(self, number: int, winner: int) -> tuple[Result, ...]:
-        """What may be in the place of a frame behind a lexeme."""
-        key = (number, winner)
-        results = self._steps.get(key)
-        if results is None:
-            found = self._follows.results(self.frames[number], winner)
-            numbered = dict.fromkeys(tuple(map(self.number, result)) for result in found)
-            results = self._steps[key] = tuple(numbered)
-        return results
+    def _find_results(self, frame: Frame, winner: int) -> Iterator[Result]:
+        for result in self._follows.results(frame, winner):
+            yield tuple(map(self.number, result))
 
     def values(self, frame: Awaited | Item) -> Values:
         """What the value may be."""

@@ -20,7 +20,7 @@ from hashlib import blake2b
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.dfa import START, ByteDFA
+from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import DEAD, Alike, Lexer, Members, TerminalTable
 from constrain.errors import GrammarLimitError
 
@@ -179,25 +179,23 @@ class Lexicon(Lexer):
         key = ("dfa", dfa.content_hash, winner, closing)
         state = self.made.get(key)
         if state is None:
-            state = self.made[key] = self._embed(dfa, winner, closing)
+            if closing is None:
+                state = self._embed(dfa, winner)
+            else:
+                state = self.embed_before(dfa, closing, self.end(winner))
+            self.made[key] = state
         return state
 
-    def _embed(self, dfa: ByteDFA, winner: int, closing: int | None) -> int:
+    def _embed(self, dfa: ByteDFA, winner: int) -> int:
         if dfa.is_empty():
             return DEAD
-        rows = dfa.next[1:][:, dfa.byte_class]
         first = self.n_states
-        end = DEAD
-        if closing is not None:
-            end = self.end(winner)
-            first = self.n_states
+        rows = dfa.next[1:][:, dfa.byte_class]
         rows = np.where(rows == DEAD, DEAD, rows - 1 + first).astype(np.int32)
         for row, accepts in zip(rows, dfa.accepting[1:].tolist(), strict=True):
-            if accepts and closing is not None:
-                row[closing] = end
-            self._new(row, (winner,) if accepts and closing is None else ())
+            self._new(row, (winner,) if accepts else ())
         self._labels.update(dict.fromkeys(range(first, self.n_states), frozenset((winner,))))
-        return first + START - 1
+        return first
 
     def embed_before(self, dfa: ByteDFA, byte: int, target: int) -> int:
         """The state in which an automaton starts, behind whose texts a byte leads on.

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 
-import numpy as np
-
 from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import DEAD
 from constrain.schema import strings
@@ -22,6 +20,8 @@ from constrain.schema.lexicon import (
     QUOTE,
     TRAIL,
     WS,
+    empty_row,
+    row_to,
 )
 from constrain.schema.sets import subtract
 from constrain.schema.shortest import spelled
@@ -56,7 +56,7 @@ class Starts:
         if isinstance(frame, InObject):
             return self._object(frame)
         if self._style.is_flexible:
-            row = np.zeros(256, np.int32)
+            row = empty_row()
             row[list(WS)] = self._lexicon.end(TRAIL)
             return self._lexicon.behind(b"", row)
         return DEAD
@@ -64,7 +64,7 @@ class Starts:
     def _array(self, frame: InArray) -> int:
         lexicon, style = self._lexicon, self._style
         closing = lexicon.end(CLOSE)
-        row = np.zeros(256, np.int32)
+        row = empty_row()
         if frame.kind == FIRST:  # nothing written: only its end is read here
             row[ord("]")] = closing
             return lexicon.behind(style.gap, row)
@@ -85,7 +85,7 @@ class Starts:
         closing = lexicon.end(CLOSE)
         may_close = may_close_object(frame)
         inside = self._key(frame)
-        row = np.zeros(256, np.int32)
+        row = empty_row()
         if style.indent is not None:
             key = lexicon.text(style.line(frame.depth + 1) + b'"', inside) if inside else 0
             if frame.is_first:
@@ -103,9 +103,7 @@ class Starts:
         if frame.is_first:
             row[QUOTE] = inside
         elif inside:
-            quote = np.zeros(256, np.int32)
-            quote[QUOTE] = inside
-            row[ord(",")] = lexicon.behind(style.gap, quote)
+            row[ord(",")] = lexicon.behind(style.gap, row_to({QUOTE: inside}))
         return lexicon.behind(style.gap, row)
 
     def _key(self, frame: InObject) -> int:

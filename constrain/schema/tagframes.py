@@ -15,10 +15,11 @@ from constrain.automata.lexer import DEAD, FINAL
 from constrain.automata.regex import compile_pattern
 from constrain.grammar.pattern import escape
 from constrain.schema.frame import Awaited, End
-from constrain.schema.frames import Frames, Result
+from constrain.schema.frames import Frames
 from constrain.schema.freetext import free_text, only_begins
 from constrain.schema.grammar import SchemaGrammar
 from constrain.schema.lexicon import CLOSE, VALUE, Lexicon
+from constrain.schema.numbered import Numbered, Result
 
 WHITE_SPACE = r"[ \t\n\r]"
 
@@ -83,7 +84,10 @@ class Inside(NamedTuple):
     number: int
 
 
-class TagFrames:
+TagFrame = Free | Tail | Whole | Inside | End
+
+
+class TagFrames(Numbered[TagFrame]):
     """The frames of free text with tags; see `constrain.schema.frames.Frames`, of which it is one.
 
     Args:
@@ -92,6 +96,7 @@ class TagFrames:
     """
 
     def __init__(self, rules: Rules, lexicon: Lexicon) -> None:
+        super().__init__()
         self._rules = rules
         self.lexicon = lexicon
         grammars = {i.content: None for i in rules.islands if isinstance(i.content, SchemaGrammar)}
@@ -101,39 +106,9 @@ class TagFrames:
         for island in rules.islands:
             self._by_begin.setdefault(island.begin, []).append(island)
         self._least_cost = min(self._island_cost(island) for island in rules.islands)
-        self.frames: list[Free | Tail | Whole | Inside | End] = []
-        self._ids: dict[object, int] = {}
-        self._starts: list[int | None] = []
-        self._steps: dict[tuple[int, int], tuple[Result, ...]] = {}
         self.tracks = any(frames.tracks for frames in self.schemas)
         self.end = self.number(End())
         self.first = self.number(Free(0))
-
-    def number(self, frame: Free | Tail | Whole | Inside | End) -> int:
-        """The number of a frame."""
-        key = (type(frame), frame)
-        number = self._ids.get(key)
-        if number is None:
-            number = self._ids[key] = len(self.frames)
-            self.frames.append(frame)
-            self._starts.append(None)
-        return number
-
-    def start(self, number: int) -> int:
-        """The lexicon's state in which the next lexeme begins; DEAD where none can come."""
-        start = self._starts[number]
-        if start is None:
-            start = self._starts[number] = self._make_start(self.frames[number])
-        return start
-
-    def step(self, number: int, winner: int) -> tuple[Result, ...]:
-        """What may be in the place of a frame behind a lexeme."""
-        key = (number, winner)
-        results = self._steps.get(key)
-        if results is None:
-            found = dict.fromkeys(self._results(self.frames[number], winner))
-            results = self._steps[key] = tuple(found)
-        return results
 
     def accepts(self, number: int) -> bool:
         """Whether the text may end where this frame is the topmost one."""
@@ -184,7 +159,8 @@ class TagFrames:
 
     # --- lexemes ----------------------------------------------------------------------
 
-    def _make_start(self, frame: Free | Tail | Whole | Inside | End) -> int:
+    def _find_start(self, number: int) -> int:
+        frame = self.frames[number]
         if isinstance(frame, Free):
             return self._free_start(frame)
         if isinstance(frame, Tail):
@@ -217,7 +193,7 @@ class TagFrames:
 
     # --- steps ------------------------------------------------------------------------
 
-    def _results(self, frame: Free | Tail | Whole | Inside | End, winner: int) -> Iterator[Result]:
+    def _find_results(self, frame: TagFrame, winner: int) -> Iterator[Result]:
         if isinstance(frame, Free):
             yield from self._free_results(frame, winner)
         elif isinstance(frame, Tail | Whole):

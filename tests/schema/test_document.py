@@ -18,14 +18,9 @@ from jsonschema.validators import validator_for
 from referencing import Registry, Resource
 from referencing.jsonschema import DRAFT202012
 
+from tests.schema.strategies import DRAFTS
+
 BYTES = Vocabulary.from_tokens([bytes([b]) for b in range(256)] + [b""], [256])
-DRAFTS = {
-    4: "http://json-schema.org/draft-04/schema#",
-    6: "http://json-schema.org/draft-06/schema#",
-    7: "http://json-schema.org/draft-07/schema#",
-    2019: "https://json-schema.org/draft/2019-09/schema",
-    2020: "https://json-schema.org/draft/2020-12/schema",
-}
 INT, TEXT, NULL = {"type": "integer"}, {"type": "string"}, {"type": "null"}
 VALUES = [None, True, 0, 3, 7, 7.0, 2.5, "", "a", [], [1], ["a"], [[[1]]], [[["a"]]], {}]
 VALUES += [{"a": 1}, {"a": "a"}, {"a": {"a": 1}}, {"a": {"a": "a"}}, {"b": 1}, {"b": "b"}]
