@@ -13,7 +13,7 @@ reads the text with that checker finds no fault in it. Where the RFC has more, o
 | ipv4 | leading zeros (RFC 2673) | |
 | uuid | | blanks, `_` and digits of other scripts, which `int` reads |
 | uri, iri, their references | `V` of `[V1.a]` | leading zeros in `[::01.2.3.4]`; a line end |
-| uri-template | operators `=,!@|`, lengths of 4 digits, `%` first | literals, `,`, `=`, `[]` |
+| uri-template | operators `=,!@|`, lengths of 4 digits, `%` first | literals, `=`, `[]`, `,` last |
 | relative-json-pointer | a 0 before the last digit; `+1` | digits of other scripts |
 
 Letters are of either case where the RFC says so: `T` and `Z` of times, hexadecimal digits,

@@ -66,7 +66,7 @@ ACCEPTED_BY_IT_ALONE: dict[str, Callable[[str], bool]] = {
     "iri-reference": lambda text: text.endswith("\n") or _odd_address(text),
     "uri-template": lambda text: bool(
         re.search(r"[\x00-\x20\"'<>\\^`|\x7f-\x9f\ue000-\uf8ff\ufdd0-\ufdef\ufff0-\uffff]", text)
-        or re.search("%(?![0-9A-Fa-f]{2})|\\{,|=|\\[\\]|\\.[.:,*}]|[./]", text)
+        or re.search("%(?![0-9A-Fa-f]{2})|\\{,|=|\\[\\]|\\.[.:,*}]|[./]|[,;&]}", text)
         or any(ord(c) & 0xFFFE == 0xFFFE or 0xE0000 <= ord(c) < 0xE1000 for c in text)
     ),
     "json-pointer": lambda text: text.endswith("~\n"),
