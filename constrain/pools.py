@@ -19,7 +19,7 @@ from constrain.bitmask import pack, token_ids
 from constrain.decode.completion import spelling_steps
 from constrain.decode.machine import Thread, Threads
 from constrain.decode.masker import Masker
-from constrain.decode.matcher import NEVER, Engine
+from constrain.decode.engine import NEVER, Engine
 from constrain.decode.pushdown import (
     JSON_BYTES,
     AllViable,

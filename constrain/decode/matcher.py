@@ -6,149 +6,16 @@ immutable snapshot. So `fork` copies a reference, and `rollback` follows parents
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import lru_cache
-from threading import RLock
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.bitmask import n_words, pack
-from constrain.decode.ceiling import Ceilings
-from constrain.decode.completion import Completer
+from constrain.decode.engine import Engine
 from constrain.decode.explain import Explanation, explain_state
-from constrain.decode.machine import Machine, Thread, Threads
-from constrain.decode.masker import Masker
-from constrain.decode.pushdown import NoCeilings
+from constrain.decode.machine import Threads
 from constrain.errors import BudgetError, DeadEndError, MatcherError
-from constrain.schema.tags import AnyGrammar
-from constrain.vocabulary import Vocabulary
-
-NEVER = np.iinfo(np.int32).max
-"""Tokens to finish what cannot be finished."""
-
-MAX_BUDGETS = 20_000
-"""Sets of threads whose costliest next token is remembered."""
-
-
-MAX_COUNTED = 8
-"""Completions of which is kept how many tokens each of their ends takes."""
-
-
-def common_end(one: bytes, other: bytes) -> int:
-    """How many bytes at the end of two texts are the same."""
-    low, high = 0, min(len(one), len(other))
-    while low < high:
-        middle = (low + high + 1) // 2
-        if one[len(one) - middle :] == other[len(other) - middle :]:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-class Engine:
-    """One grammar over one vocabulary: everything that its matchers share.
-
-    Attributes:
-        lock: held while shared memories grow; matchers may live in several threads.
-        is_rough: what it takes behind a token that is not read may be told too high.
-    """
-
-    is_rough = False
-
-    def __init__(
-        self,
-        grammar: AnyGrammar,
-        vocabulary: Vocabulary,
-        machine: Machine,
-        masker: Masker,
-        completer: Completer,
-        ceilings: Ceilings | NoCeilings,
-        lock: RLock | None = None,
-    ) -> None:
-        self.grammar = grammar
-        self.vocabulary = vocabulary
-        self.machine = machine
-        self.masker = masker
-        self.completer = completer
-        self.ceilings = ceilings
-        self.words = n_words(vocabulary.size)
-        ends = np.zeros(vocabulary.size, np.bool_)
-        ends[list(vocabulary.end_ids)] = True
-        self.end_row = pack(ends)
-        self.lock = lock or RLock()
-        self._spelled = vocabulary.spelled
-        self._counted: deque[tuple[bytes, list[int]]] = deque(maxlen=MAX_COUNTED)
-        self._costliest: dict[Threads, int] = {}
-        self._highest: dict[Threads, int] = {}
-        self.outcomes = lru_cache(maxsize=1)(masker.outcomes)  # a mask may ask for them twice
-        self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
-
-    def row(self, thread: Thread) -> NDArray[np.int32]:
-        """int32[W], read-only: the tokens that keep `thread` viable."""
-        return self.masker.row(thread)
-
-    def cost(self, threads: Threads) -> int:
-        """Tokens of the shortest completion of `threads`, the end token included."""
-        completion = self.completer.completion(threads)
-        return NEVER if completion is None else self.n_tokens(completion)
-
-    def costliest(self, threads: Threads) -> int:
-        """The most tokens that may be needed after one more token."""
-        return self._most(threads, self.cost, self._costliest)
-
-    def ceiling(self, threads: Threads) -> int:
-        """Tokens that surely complete `threads`, the end token included; many where unknown."""
-        ceiling = min((self.ceilings.of(thread) for thread in threads), default=NEVER)
-        return min(NEVER, ceiling + bool(self.vocabulary.end_ids))
-
-    def highest(self, threads: Threads) -> int:
-        """The highest ceiling after one more token."""
-        return self._most(threads, self.ceiling, self._highest)
-
-    def _most(
-        self, threads: Threads, cost: Callable[[Threads], int], known: dict[Threads, int]
-    ) -> int:
-        most = known.get(threads)
-        if most is None:
-            most = max((cost(after) for after, _ in self.outcomes(threads)), default=0)
-            if len(known) >= MAX_BUDGETS:
-                known.clear()
-                self.ceilings.forget()
-            known[threads] = most
-        return most
-
-    def _n_tokens(self, text: bytes) -> int:
-        """The least number of tokens that spell `text`, and one for the end token.
-
-        Completions of one text mostly end alike: what is known of such an end is taken over.
-        """
-        longest = self.vocabulary.max_bytes
-        alike, least = 0, [0]  # of the ends of `text`, from its end on
-        for other, known in self._counted:
-            n = common_end(text, other)
-            if n > alike:
-                alike, least = n, known[: n + 1]
-        least = least.copy()
-        for start in range(len(text) - alike - 1, -1, -1):
-            n_left = len(text) - start
-            least.append(
-                1
-                + min(
-                    (
-                        least[n_left - n]
-                        for n in range(1, min(longest, n_left) + 1)
-                        if text[start : start + n] in self._spelled
-                    ),
-                    default=len(text),
-                )
-            )
-        self._counted.append((text, least))
-        return least[-1] + bool(self.vocabulary.end_ids)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
