@@ -28,10 +28,11 @@ from constrain.decode.completion import (
     spelling_steps,
     symbol_costs,
 )
+from constrain.decode.engine import Engine
 from constrain.decode.layout import ignored_by_place, make_parser
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.masker import Masker
-from constrain.decode.matcher import Engine, Matcher
+from constrain.decode.matcher import Matcher
 from constrain.decode.stacks import StackUnderflow
 from constrain.errors import (
     EmptyTerminalError,
@@ -121,6 +122,7 @@ class MaskStore:
     def forget(self) -> None:
         """Drop the finished masks in memory; what is stored stays."""
         with self._engine.lock:
+            self._engine.forget()
             self._engine.masker.forget()
 
     def save(self, path: Path | str) -> None:

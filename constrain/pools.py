@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from constrain.bitmask import pack, token_ids
 from constrain.decode.completion import spelling_steps
+from constrain.decode.engine import NEVER, Engine
 from constrain.decode.machine import Thread, Threads
 from constrain.decode.masker import Masker
-from constrain.decode.engine import NEVER, Engine
 from constrain.decode.pushdown import (
     JSON_BYTES,
     AllViable,

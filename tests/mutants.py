@@ -16,7 +16,7 @@ from typing import Any
 from constrain.automata.adjacency import Adjacency
 from constrain.automata.lexer import Lexer
 from constrain.decode.crossing import Crossing
-from constrain.decode.matcher import Matcher
+from constrain.decode.engine import Engine
 from constrain.decode.pushdown import PushdownParser
 from constrain.decode.stacks import Parser
 from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross, walk
@@ -183,9 +183,9 @@ MUTANTS = (
     ),
     Mutant(
         "a text may end where its last lexeme may",
-        Matcher._is_accepting,
-        "machine.accepts(thread)",
-        "bool(machine.lexer.winners[thread[1]])",
+        Engine.is_accepting,
+        "self.machine.accepts(thread)",
+        "bool(self.machine.lexer.winners[thread[1]])",
     ),
 )
 

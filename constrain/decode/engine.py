@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
-from functools import lru_cache
+from functools import lru_cache, reduce
 from threading import RLock
 
 import numpy as np
@@ -29,6 +29,35 @@ MAX_COUNTED = 8
 """Completions of which is kept how many tokens each of their ends takes."""
 
 
+MAX_STATES = 50_000
+"""States of texts that are remembered; beyond it all are forgotten."""
+
+
+class State:
+    """A point that texts reach. All that may come depends on it; those who reach it share it.
+
+    Attributes:
+        threads: the live ones.
+        is_start: nothing was read yet.
+        is_terminated: an end token was read.
+        mask: int32[W], read-only: all that may come, end tokens too; None until it is asked for.
+        after: where tokens lead, as far as they were read; by token.
+        forced: what all completions begin with; None until it is asked for.
+    """
+
+    __slots__ = ("after", "forced", "is_start", "is_terminated", "mask", "threads")
+
+    def __init__(
+        self, threads: Threads, *, is_start: bool = False, is_terminated: bool = False
+    ) -> None:
+        self.threads = threads
+        self.is_start = is_start
+        self.is_terminated = is_terminated
+        self.mask: NDArray[np.int32] | None = None
+        self.after: dict[int, State] = {}
+        self.forced: bytes | None = None
+
+
 def common_end(one: bytes, other: bytes) -> int:
     """How many bytes at the end of two texts are the same."""
     low, high = 0, min(len(one), len(other))
@@ -46,6 +75,8 @@ class Engine:
 
     Attributes:
         lock: held while shared memories grow; matchers may live in several threads.
+        start: where texts begin.
+        added: by token, its bytes.
         is_rough: what it takes behind a token that is not read may be told too high.
     """
 
@@ -68,16 +99,69 @@ class Engine:
         self.completer = completer
         self.ceilings = ceilings
         self.words = n_words(vocabulary.size)
+        self.added = vocabulary.tokens
         ends = np.zeros(vocabulary.size, np.bool_)
         ends[list(vocabulary.end_ids)] = True
         self.end_row = pack(ends)
+        self._no_row = np.zeros_like(self.end_row)
         self.lock = lock or RLock()
+        self.start = State((machine.initial,), is_start=True)
+        self._states: dict[Threads, State] = {}
+        self._terminated: dict[Threads, State] = {}
+        self._masks: dict[int, NDArray[np.int32]] = {}  # different ones, by their addresses
         self._spelled = vocabulary.spelled
         self._counted: deque[tuple[bytes, list[int]]] = deque(maxlen=MAX_COUNTED)
         self._costliest: dict[Threads, int] = {}
         self._highest: dict[Threads, int] = {}
         self.outcomes = lru_cache(maxsize=1)(masker.outcomes)  # a mask may ask for them twice
         self.n_tokens = lru_cache(maxsize=65_536)(self._n_tokens)
+
+    def state(self, threads: Threads, *, is_terminated: bool = False) -> State:
+        """The state of these threads; `lock` is held."""
+        states = self._terminated if is_terminated else self._states
+        state = states.get(threads)
+        if state is None:
+            if len(self._states) + len(self._terminated) >= MAX_STATES:
+                self.forget()
+            state = states[threads] = State(threads, is_terminated=is_terminated)
+        return state
+
+    def forget(self) -> None:
+        """Drop what states remember; it is found again."""
+        for state in (self.start, *self._states.values(), *self._terminated.values()):
+            state.mask = state.forced = None
+            state.after = {}
+        self._states.clear()
+        self._terminated.clear()
+        self._masks.clear()
+
+    def mask(self, state: State) -> NDArray[np.int32]:
+        """int32[W], read-only: the tokens that may come next; only the end has none."""
+        mask = state.mask
+        if mask is None:
+            with self.lock:
+                mask = self._mask(state)
+                if len(self._masks) >= self.masker.max_rows:
+                    self.forget()
+                if state.is_terminated or mask.any():
+                    self._masks[id(mask)] = state.mask = mask
+        return mask
+
+    def _mask(self, state: State) -> NDArray[np.int32]:
+        if state.is_terminated:
+            return self._no_row
+        rows = [self.row(thread) for thread in state.threads]
+        if self.is_accepting(state):
+            rows.append(self.end_row)
+        mask = reduce(np.bitwise_or, rows)
+        mask.flags.writeable = False
+        return mask
+
+    def is_accepting(self, state: State) -> bool:
+        """The text is whole; `lock` is held."""
+        if state.is_start:
+            return self.machine.accepts_nothing()
+        return any(self.machine.accepts(thread) for thread in state.threads)
 
     def row(self, thread: Thread) -> NDArray[np.int32]:
         """int32[W], read-only: the tokens that keep `thread` viable."""

@@ -43,6 +43,7 @@ class Masker:
     Attributes:
         lexer_rows: per lexer state, what the vocabulary can do from it; grows on demand.
         walker: computes them.
+        max_rows: how many finished masks are kept.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Masker:
         self._crossing = Crossing(machine, walker, adjacency, self.is_viable)
         self._finished: dict[Thread, Row | None] = {}  # None: look deeper
         self._crossings: dict[Thread, tuple[Row, Deeper]] = {}
-        self._max_rows = max(64, max_row_bytes // (4 * walker.words))
+        self.max_rows = max(64, max_row_bytes // (4 * walker.words))
 
     def forget(self) -> None:
         """Drop all finished masks; the next ones are computed anew."""
@@ -84,7 +85,7 @@ class Masker:
                 return row
             if key not in self._finished:
                 row = self._finished[key] = self._try(key, depth)
-                if len(self._finished) > self._max_rows:
+                if len(self._finished) > self.max_rows:
                     del self._finished[next(iter(self._finished))]
                 if row is not None:
                     return row
@@ -199,7 +200,7 @@ class Masker:
                 if len(deeper.key):
                     row = row.copy()
                     known = row, self._crossing.mark_deeper(deeper, below, forest, row)
-            if len(self._crossings) >= self._max_rows:
+            if len(self._crossings) >= self.max_rows:
                 self._crossings.clear()
             self._crossings[thread] = known
         return known

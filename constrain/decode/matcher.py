@@ -6,26 +6,26 @@ immutable snapshot. So `fork` copies a reference, and `rollback` follows parents
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.decode.engine import Engine
+from constrain.decode.engine import Engine, State
 from constrain.decode.explain import Explanation, explain_state
 from constrain.decode.machine import Threads
 from constrain.errors import BudgetError, DeadEndError, MatcherError
 
 
-@dataclass(frozen=True, slots=True, eq=False)
 class _Snapshot:
-    """A point of a sequence. `added` leads from `parent` to here."""
+    """A point of a sequence, never changed. `added` leads from `parent` to here."""
 
-    parent: _Snapshot | None
-    threads: Threads
-    added: bytes
-    is_terminated: bool = False
+    __slots__ = ("added", "parent", "state")
+
+    def __init__(self, parent: _Snapshot | None, state: State, added: bytes) -> None:
+        self.parent = parent
+        self.state = state
+        self.added = added
 
 
 class Matcher:
@@ -37,9 +37,11 @@ class Matcher:
     Not safe under threads by itself; different matchers of one store are.
     """
 
+    __slots__ = ("_engine", "_now")
+
     def __init__(self, engine: Engine) -> None:
         self._engine = engine
-        self._now = _Snapshot(None, (engine.machine.initial,), b"")
+        self._now = _Snapshot(None, engine.start, b"")
 
     @property
     def text(self) -> bytes:
@@ -61,20 +63,24 @@ class Matcher:
             MatcherError: `row` is no int32 array of W words.
             DeadEndError: no token may follow, which an exact mask rules out.
         """
-        self._check_row(row)
-        now = self._now
-        if now.is_terminated:
-            row[:] = 0
-            return
-        with self._engine.lock:
-            row[:] = self._engine.row(now.threads[0])
-            for thread in now.threads[1:]:
-                row |= self._engine.row(thread)
-            accepting = self._is_accepting(now)
-        if accepting:
-            row |= self._engine.end_row
-        elif not row.any():
-            raise DeadEndError(self.text, "no token of the vocabulary may come next")
+        mask = self.mask()
+        if row.dtype is not mask.dtype or row.shape != mask.shape:
+            self._check_row(row)
+        row[:] = mask
+
+    def mask(self) -> NDArray[np.int32]:
+        """int32[W], read-only: what `fill_bitmask` writes, which many matchers may share.
+
+        Raises:
+            DeadEndError: as of `fill_bitmask`.
+        """
+        state = self._now.state
+        mask = state.mask
+        if mask is None:
+            mask = self._engine.mask(state)
+            if state.mask is None:
+                raise DeadEndError(self.text, "no token of the vocabulary may come next")
+        return mask
 
     def fill_bitmask_within(self, row: NDArray[np.int32], n_tokens: int) -> None:
         """`fill_bitmask`, narrowed to tokens after which the text can end in time.
@@ -91,9 +97,10 @@ class Matcher:
             MatcherError: `row` is no int32 array of W words.
         """
         self.fill_bitmask(row)
-        if self._now.is_terminated:
+        state = self._now.state
+        if state.is_terminated:
             return
-        engine, threads = self._engine, self._now.threads
+        engine, threads = self._engine, state.threads
         with engine.lock:
             if engine.ceilings.are_asked and engine.ceiling(threads) <= n_tokens:
                 highest, cost = engine.highest, engine.ceiling
@@ -104,7 +111,7 @@ class Matcher:
                 highest, cost = engine.costliest, engine.cost
             if highest(threads) < n_tokens:
                 return
-            kept = engine.end_row.copy() if self._is_accepting(self._now) else np.zeros_like(row)
+            kept = engine.end_row.copy() if engine.is_accepting(state) else np.zeros_like(row)
             for after, tokens in engine.outcomes(threads):
                 if cost(after) < n_tokens:
                     kept |= tokens
@@ -127,16 +134,30 @@ class Matcher:
         An end token terminates the matcher.
         """
         now = self._now
-        vocabulary = self._engine.vocabulary
-        if now.is_terminated or not 0 <= token < vocabulary.size:
+        after = now.state.after.get(token)
+        if after is None:
+            return self._accept_new(token)
+        self._now = _Snapshot(now, after, self._engine.added[token])
+        return True
+
+    def _accept_new(self, token: int) -> bool:
+        """`accept_token`, where no sequence has read the token in this state, and kept it."""
+        state, engine = self._now.state, self._engine
+        if state.is_terminated or not 0 <= token < engine.vocabulary.size:
             return False
-        if token in vocabulary.end_ids:
-            if not self.is_accepting():
+        token = int(token)
+        added = engine.added[token]
+        with engine.lock:
+            if token in engine.vocabulary.end_ids:
+                threads = state.threads if engine.is_accepting(state) else ()
+            else:
+                threads = self._after(added) if added else ()
+            if not threads:
                 return False
-            self._now = _Snapshot(now, now.threads, b"", is_terminated=True)
-            return True
-        added = vocabulary.tokens[token]
-        return bool(added) and self.accept_bytes(added)
+            after = engine.state(threads, is_terminated=token in engine.vocabulary.end_ids)
+            state.after[token] = after
+        self._now = _Snapshot(self._now, after, added)
+        return True
 
     def accept_bytes(self, added: bytes) -> bool:
         """Append bytes; False, and nothing changes, where no text continues so.
@@ -144,26 +165,26 @@ class Matcher:
         Counts as one token for `rollback`. Viability is judged at the end of `added`: if
         the vocabulary cannot spell every byte, as the end of a token.
         """
-        if self._now.is_terminated:
+        state = self._now.state
+        if state.is_terminated:
             return False
-        if not added:
-            self._now = _Snapshot(self._now, self._now.threads, b"")
-            return True
-        with self._engine.lock:
-            threads = self._viable(self._engine.machine.read(self._now.threads, added))
-        if not threads:
-            return False
-        self._now = _Snapshot(self._now, threads, added)
+        if added:
+            with self._engine.lock:
+                threads = self._after(added)
+                if not threads:
+                    return False
+                state = self._engine.state(threads)
+        self._now = _Snapshot(self._now, state, added)
         return True
 
     def is_accepting(self) -> bool:
         """The text so far is whole."""
         with self._engine.lock:
-            return self._is_accepting(self._now)
+            return self._engine.is_accepting(self._now.state)
 
     def is_terminated(self) -> bool:
         """An end token was accepted."""
-        return self._now.is_terminated
+        return self._now.state.is_terminated
 
     def rollback(self, n_tokens: int) -> None:
         """Undo the last `n_tokens` successful calls of `accept_token` and `accept_bytes`.
@@ -189,21 +210,26 @@ class Matcher:
     def allowed_bytes(self) -> NDArray[np.bool_]:
         """bool[256]: the bytes after which the text can still be completed."""
         allowed = np.zeros(256, np.bool_)
-        if self._now.is_terminated:
+        state = self._now.state
+        if state.is_terminated:
             return allowed
         byte_class = self._engine.machine.lexer.table.byte_class
         with self._engine.lock:
             for one in np.unique(byte_class).tolist():
                 members = byte_class == one
                 byte = int(np.flatnonzero(members)[0])
-                if self._viable(self._engine.machine.step(self._now.threads, byte)):
+                if self._viable(self._engine.machine.step(state.threads, byte)):
                     allowed |= members
         return allowed
 
     def forced_bytes(self) -> bytes:
         """The longest text that every completion begins with; empty once one is whole."""
-        if self._now.is_terminated:
-            return b""
+        state = self._now.state
+        if state.forced is None:
+            state.forced = b"" if state.is_terminated else self._forced()
+        return state.forced
+
+    def _forced(self) -> bytes:
         ahead = self.fork()
         forced = bytearray()
         for byte in self.shortest_completion():
@@ -215,44 +241,44 @@ class Matcher:
 
     def shortest_completion(self) -> bytes:
         """The completion of fewest bytes that the vocabulary can spell, the first in byte order."""
-        if self._now.is_terminated:
+        state = self._now.state
+        if state.is_terminated:
             return b""
         with self._engine.lock:
-            if self._is_accepting(self._now):
+            if self._engine.is_accepting(state):
                 return b""
-            completion = self._engine.completer.completion(self._now.threads)
+            completion = self._engine.completer.completion(state.threads)
         if completion is None:
             raise DeadEndError(self.text, "nothing completes the text")
         return completion
 
     def tokens_to_finish(self) -> int:
         """Tokens that spell `shortest_completion`, as few as can be, and the end token."""
-        if self._now.is_terminated:
+        if self._now.state.is_terminated:
             return 0
         return self._engine.n_tokens(self.shortest_completion())
 
     def explain(self, token: int | None = None) -> Explanation:
         """What may come next and why; for a token, why it is or is not allowed."""
+        state = self._now.state
         with self._engine.lock:
             return explain_state(
                 self._engine.machine,
                 self._engine.vocabulary,
-                () if self._now.is_terminated else self._now.threads,
-                accepting=self._is_accepting(self._now),
-                is_terminated=self._now.is_terminated,
+                () if state.is_terminated else state.threads,
+                accepting=self._engine.is_accepting(state),
+                is_terminated=state.is_terminated,
                 text=self.text,
                 token=token,
                 is_viable=self._engine.masker.is_viable,
             )
 
+    def _after(self, added: bytes) -> Threads:
+        """The viable threads once `added` is read; the engine's lock is held."""
+        return self._viable(self._engine.machine.read(self._now.state.threads, added))
+
     def _viable(self, threads: Threads) -> Threads:
         return tuple(t for t in threads if self._engine.masker.is_viable(t))
-
-    def _is_accepting(self, snapshot: _Snapshot) -> bool:
-        machine = self._engine.machine
-        if snapshot.threads == (machine.initial,) and not self.text:
-            return machine.accepts_nothing()
-        return any(machine.accepts(thread) for thread in snapshot.threads)
 
     def _check_row(self, row: NDArray[np.int32]) -> None:
         words = self._engine.words

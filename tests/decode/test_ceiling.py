@@ -33,7 +33,7 @@ def examples(language: str) -> list[bytes]:
 
 def ceiling(matcher: Matcher) -> int:
     ceilings = matcher._engine.ceilings
-    return min((ceilings.of(thread) for thread in matcher._now.threads), default=IMPOSSIBLE)
+    return min((ceilings.of(thread) for thread in matcher._now.state.threads), default=IMPOSSIBLE)
 
 
 def steps(matcher: Matcher, texts: list[bytes]) -> Iterator[Matcher]:

@@ -14,10 +14,10 @@ import constrain
 from constrain import Grammar, Vocabulary
 from constrain.automata.lexer import DEAD, Lexer, Members
 from constrain.decode import crossing, masker
+from constrain.decode.engine import Engine
 from constrain.decode.layout import IndentationParser
 from constrain.decode.machine import Threads
 from constrain.decode.masker import Masker
-from constrain.decode.matcher import Engine
 from constrain.decode.stacks import Parser, Stacks, StackUnderflow
 from constrain.errors import EmptyLanguageError, GrammarError, ViabilityLimitError
 from constrain.grammar.rules import Production, Terminal
@@ -232,7 +232,7 @@ def test_a_line_end_and_then_its_indentation_are_what_both_are(text: str) -> Non
     assert isinstance(parser, IndentationParser)
     n_first = 0
     for byte in text.encode():
-        for stacks, state in matcher._now.threads:
+        for stacks, state in matcher._now.state.threads:
             for winners in {machine.lexer.winners[state], (parser.newline,)} - {()}:
                 for depth in (1, 2, 4, HUGE):
                     top = parser.cut(stacks, depth)

@@ -24,7 +24,7 @@ def assert_shortest(store: constrain.MaskStore, text: bytes) -> None:
     if not matcher.accept_bytes(text) or matcher.is_accepting():
         return
     completer = store._engine.completer
-    threads = matcher._now.threads
+    threads = matcher._now.state.threads
     try:
         expected = Completer._first_shortest(completer, threads)
     except ViabilityLimitError:

@@ -224,7 +224,7 @@ def test_what_a_completion_is_said_to_cost_is_never_more_than_it_does(name: str)
         matcher = start.fork()
         if matcher.accept_bytes("".join(parts).encode()) and not matcher.is_accepting():
             costs = engine.completer.costs
-            threads = matcher._now.threads
+            threads = matcher._now.state.threads
             bound = min(costs.of_thread(thread, engine.machine) for thread in threads)
             assert bound <= len(matcher.shortest_completion()), matcher.text
 
