@@ -119,7 +119,9 @@ class SchemaEngine(Engine):
         is_inside = parser.is_tracked(stacks) or (
             following is not None and parser.is_tracked(following[0])
         )
-        suspects = row & self._suspects[not is_inside] & ~self.masker.inside(state)
+        suspects = row & self._suspects[not is_inside]
+        if suspects.any():
+            suspects &= ~self.masker.inside(state)
         wrong = [
             token
             for token in token_ids(suspects).tolist()

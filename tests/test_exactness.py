@@ -153,10 +153,21 @@ def check_masks(case: Case) -> None:
     if store is None:
         return
     truth = Truth(case)
-    matcher = store.matcher()
+    matcher, by_rows = store.matcher(), matcher_by_rows(case)
     for text in truth.steps(matcher):
         assert matcher.text == text
         check_mask(truth, matcher, text)
+        assert by_rows.accept_bytes(text[len(by_rows.text) :])
+        told = truth.told(text, "rows say otherwise than walks")
+        assert (truth.mask(by_rows) == truth.mask(matcher)).all(), told
+
+
+def matcher_by_rows(case: Case) -> Matcher:
+    """A matcher whose masks are all made of stored rows, as over a vocabulary that is not small."""
+    store = compiled(case)
+    assert store is not None
+    store._engine.masker.walker.max_small = -1
+    return store.matcher()
 
 
 def check_mask(truth: Truth, matcher: Matcher, text: bytes) -> None:

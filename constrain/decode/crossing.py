@@ -31,21 +31,25 @@ from constrain.masks.kernels import (
     UNDERFLOW,
     UNKNOWN,
     WAY_BITS,
-    WHOLE,
     Asked,
+    Bound,
     Forest,
     Known,
     Memory,
+    Parts,
     Todo,
-    cross,
-    push,
+    bind,
+    cross_bound,
+    enter_bound,
+    push_bound,
     put,
     put_all,
 )
 from constrain.masks.rows import Walker
+from constrain.masks.trie import FlatTrie
 
 MAX_ANSWERS = 1_000_000
-"""Answers of the parser of each kind that are kept, some hundred bytes each."""
+"""Answers of the parser that are kept, some hundred bytes each."""
 
 FIRST_ROOM = 1 << 12
 
@@ -57,6 +61,9 @@ THICK, MAX_THICK = 4, 64
 
 Row = NDArray[np.int32]
 
+_NO_KEYS = np.zeros(0, np.int64)
+_NO_NODES = np.zeros(0, np.int32)
+
 
 class Deeper(NamedTuple):
     """Questions about stacks that were cut, on which the tokens at some nodes depend."""
@@ -65,6 +72,8 @@ class Deeper(NamedTuple):
     key: NDArray[np.int64]
     node: NDArray[np.int32]
 
+
+NOTHING_DEEPER = Deeper(np.zeros(0, np.uint8), np.zeros(0, np.int64), np.zeros(0, np.int32))
 
 Verdict = Callable[[Thread], bool]
 
@@ -91,25 +100,26 @@ class Crossing:
         self._todo = _todo(FIRST_ROOM)
         self._asked = _asked(FIRST_ROOM)
         self._deeper = _asked(FIRST_ROOM)
+        self._ends = _asked(0)
         self.forget()
 
     def is_full(self) -> bool:
         """Whether it is time to forget."""
-        answers = (self._moves, self._verdicts, self._grafts, self._wholes)
-        most = max(int(memory.used[0]) for memory in answers)
-        return most > MAX_ANSWERS or int(self._bases.used[0]) > MAX_BASES // 2
+        return self._n_answers > MAX_ANSWERS or int(self._bases.used[0]) > MAX_BASES // 2
 
     def forget(self) -> None:
         """Drop all answers of the parser."""
+        self._parts: Parts | None = None
+        self._n_answers = 0
         self._stacks: list[Stacks] = []
         self._stacks_ids: dict[Stacks, int] = {}
         self._thread_ids: dict[tuple[Stacks, int, int], int] = {}
-        self._threads = np.zeros((3, 64), np.int32)  # stacks, lexer state and slice, by thread
+        self._threads = list(np.zeros((3, 64), np.int32))  # stacks, state and slice, by thread
         self._number_thread(self._machine.parser.nothing, DEAD, UNKNOWN)
         self._moves = _memory(FIRST_ROOM)
         self._grafts = _memory(FIRST_ROOM)
         self._bases = _memory(FIRST_ROOM)
-        self._slices = np.zeros((2, FIRST_ROOM), np.int32)  # stacks and the base below, by base
+        self._slices = list(np.zeros((2, FIRST_ROOM), np.int32))  # stacks, base below, by base
         self._base_ids = {self._machine.parser.underflow: CUT_OFF}
         self._stacks_below = {CUT_OFF: self._machine.parser.underflow}  # all of a base
         self._wholes = _memory(FIRST_ROOM)
@@ -127,13 +137,46 @@ class Crossing:
             What could not be told without what was cut off.
         """
         self._begin(MOVE, self._keys(stacks, forest), CUT_OFF, forest.root)
-        self._cross(forest, row, _asked(0))
+        self._cross(forest.trie, row)
         return self._left()
 
-    def mark_deeper(self, deeper: Deeper, below: Stacks, forest: Forest, row: Row) -> Deeper:
-        """The same, for what `mark` left, with `below` in the place of what was cut off."""
+    def mark_all(self, stacks: Stacks, state: int, row: Row) -> Deeper:
+        """The same of all tokens: those that end inside the lexeme, and those that cross its end.
+
+        Args:
+            stacks: as for `mark`.
+            state: of the lexer, where the lexeme is.
+            row: int32[W].
+        """
+        self._begin(MOVE, _NO_KEYS, CUT_OFF, _NO_NODES)
+        todo = self._todo
+        todo.thread[0], todo.base[0] = self._number_thread(stacks, state, UNKNOWN), CUT_OFF
+        todo.node[0] = 0
+        todo.used[0] = 1
+        self._cross(self._walker.trie, row)
+        return self._left()
+
+    def mark_changed(self, stacks: Stacks, state: int, row: Row, changed: Row) -> Deeper:
+        """The same, for a state that is like another one, of tokens that do not end alike.
+
+        Args:
+            stacks: as for `mark`.
+            state: as for `mark_all`.
+            row: int32[W].
+            changed: int32[W], gains these tokens, whether they end viable or not.
+        """
+        self._begin(MOVE, _NO_KEYS, CUT_OFF, _NO_NODES)
+        thread = self._number_thread(stacks, state, UNKNOWN)
+        trie = self._walker.trie
+        while enter_bound(self._bound(), trie, self._turn, thread, row, changed) == NO_ROOM:
+            self._make_room()
+        self._cross(trie, row)
+        return self._left()
+
+    def mark_deeper(self, deeper: Deeper, below: Stacks, trie: FlatTrie, row: Row) -> Deeper:
+        """The same, for what one of these left, with `below` in the place of what was cut off."""
         self._begin(deeper.kind, deeper.key, self._number_base(below), deeper.node)
-        self._cross(forest, row, _asked(0))
+        self._cross(trie, row)
         return self._left()
 
     def ends(
@@ -148,7 +191,12 @@ class Crossing:
         """
         base = self._number_base(below)
         self._begin(MOVE, self._keys(stacks, forest), base, forest.root)
-        ends = self._cross(forest, np.zeros(0, np.int32), _asked(FIRST_ROOM))
+        self._ends, self._parts = _asked(FIRST_ROOM), None
+        try:
+            self._cross(forest.trie, _NO_NODES)
+            ends = self._ends
+        finally:
+            self._ends, self._parts = _asked(0), None
         used = int(ends.used[0])
         if not used:
             return
@@ -158,7 +206,7 @@ class Crossing:
         sizes = np.bincount(group.ravel())
         members = np.split(node[np.argsort(group.ravel(), kind="stable")], np.cumsum(sizes)[:-1])
         for (one, number), nodes in zip(kinds.T.tolist(), members, strict=True):
-            top, state, effect = self._parts(one)
+            top, state, effect = self._unpacked(one)
             yield (self.measured(self._whole(top, number), effect), state), nodes
 
     def _keys(self, stacks: Stacks, forest: Forest) -> NDArray[np.int64]:
@@ -176,7 +224,7 @@ class Crossing:
         """Forget the last crossing, and ask the first questions."""
         n_asked = len(key)
         while len(self._asked.node) < n_asked:
-            self._asked = _doubled(self._asked)
+            self._asked, self._parts = _doubled(self._asked), None
         self._asked.kind[:n_asked] = kind
         self._asked.wanted[:n_asked] = self._asked.key[:n_asked] = key
         self._asked.base[:n_asked] = base
@@ -188,62 +236,64 @@ class Crossing:
 
     def _left(self) -> Deeper:
         used = int(self._deeper.used[0])
+        if not used:
+            return NOTHING_DEEPER
         kind, _, key, _, node, _ = self._deeper
         return Deeper(kind[:used].copy(), key[:used].copy(), node[:used].copy())
 
-    def _cross(self, forest: Forest, row: Row, ends: Asked) -> Asked:
+    def _cross(self, trie: FlatTrie, row: Row) -> None:
         while True:
-            result = cross(
-                self._walker.table(),
-                self._walker.effects.table,
-                self._known(),
-                forest.trie,
-                self._walker.path,
-                self._seen,
-                self._turn,
-                self._asked,
-                self._deeper,
-                self._todo,
-                ends,
-                row,
-            )
+            result = cross_bound(self._bound(), trie, self._turn, row)
             if result == NO_EFFECT:
                 self._walker.effects.learn()
             elif result == NO_ROOM:
-                self._todo, self._asked = _roomy(self._todo), _roomy(self._asked)
-                self._deeper, ends = _roomy(self._deeper), _roomy(ends)
-                if 4 * int(self._seen.used[0]) > len(self._seen.key):
-                    self._seen = _memory(len(self._seen.key))
-                if 2 * (int(self._bases.used[0]) + 1) > self._slices.shape[1]:
-                    self._make_room_for_bases()
+                self._make_room()
             elif self._asked.used[0]:
                 self._answer()
             else:
-                return ends
+                return
+
+    def _make_room(self) -> None:
+        self._parts = None
+        self._todo, self._asked = _roomy(self._todo), _roomy(self._asked)
+        self._deeper, self._ends = _roomy(self._deeper), _roomy(self._ends)
+        if 4 * int(self._seen.used[0]) > len(self._seen.key):
+            self._seen = _memory(len(self._seen.key))
+        if 2 * (int(self._bases.used[0]) + 1) > len(self._slices[0]):
+            self._make_room_for_bases()
 
     def _answer(self) -> None:
         """Answer all that was asked."""
         used = int(self._asked.used[0])
-        kind, wanted = self._asked.kind[:used], self._asked.wanted[:used]
-        for key in np.unique(wanted[kind == MOVE]).tolist():
-            self._moves = _with(self._moves, key, self._move(key))
-        for key in np.unique(wanted[kind == END]).tolist():
-            self._verdicts = _with(self._verdicts, key, self._verdict(key))
-        for key in np.unique(wanted[kind == SLICE]).tolist():
-            upper, lower = divmod(key, 1 << WAY_BITS)
-            stacks = self._machine.parser.graft(self._stacks[upper], self._stacks[lower])
-            self._grafts = _with(self._grafts, key, self._number(stacks))
-        for key in np.unique(wanted[kind == WHOLE]).tolist():
-            upper, lower = divmod(key, MAX_BASES)
-            stacks = self._whole(self._stacks[upper], lower)
-            self._wholes = _with(self._wholes, key, self._number(stacks))
+        kinds, wanted = self._asked.kind[:used].tolist(), self._asked.wanted[:used].tolist()
+        for kind, key in sorted(set(zip(kinds, wanted, strict=True))):
+            if kind == MOVE:
+                self._moves = self._with(self._moves, key, self._move(key))
+            elif kind == END:
+                self._verdicts = self._with(self._verdicts, key, self._verdict(key))
+            elif kind == SLICE:
+                upper, lower = divmod(key, 1 << WAY_BITS)
+                stacks = self._machine.parser.graft(self._stacks[upper], self._stacks[lower])
+                self._grafts = self._with(self._grafts, key, self._number(stacks))
+            else:
+                upper, lower = divmod(key, MAX_BASES)
+                stacks = self._whole(self._stacks[upper], lower)
+                self._wholes = self._with(self._wholes, key, self._number(stacks))
+
+    def _with(self, memory: Memory, key: int, value: int) -> Memory:
+        """`memory`, or a larger one, with one answer more."""
+        if len(memory.key) < 2 * (int(memory.used[0]) + 1):
+            memory, self._parts = _grown(memory), None
+        put(memory, key, value)
+        self._n_answers += 1
+        return memory
 
     def _move(self, key: int) -> int:
         """The thread behind a lexeme, DEAD, UNDERFLOW or MIXED.
 
         Behind a line end whose indentation is still to come it is one in the state DEAD.
         """
-        stacks, way, effect = self._parts(key & ~INDENT)
+        stacks, way, effect = self._unpacked(key & ~INDENT)
         winners, residue = self._walker.ways[way]
         parser = self._machine.parser
         is_line_end = False
@@ -269,7 +319,7 @@ class Crossing:
     def _verdict(self, key: int) -> int:
         """Whether a thread is viable, or UNDERFLOW."""
         try:
-            stacks, state, effect = self._parts(key)
+            stacks, state, effect = self._unpacked(key)
             return int(self._is_viable((self.measured(stacks, effect), state)))
         except StackUnderflow:
             return UNDERFLOW
@@ -280,14 +330,14 @@ class Crossing:
         lacking = []
         while base not in self._stacks_below:
             lacking.append(base)
-            base = int(self._slices[1, base])
+            base = int(self._slices[1][base])
         below = self._stacks_below[base]
         for upper in reversed(lacking):
-            below = parser.graft(self._stacks[int(self._slices[0, upper])], below)
+            below = parser.graft(self._stacks[int(self._slices[0][upper])], below)
             self._stacks_below[upper] = below
         return parser.graft(stacks, below)
 
-    def _parts(self, key: int) -> tuple[Stacks, int, int]:
+    def _unpacked(self, key: int) -> tuple[Stacks, int, int]:
         """What `key_of` was made of: stacks, a way or a lexer state, an effect."""
         rest, effect = divmod(key, 1 << EFFECT_BITS)
         stacks, way = divmod(rest, 1 << WAY_BITS)
@@ -299,22 +349,35 @@ class Crossing:
             return stacks
         return self._machine.parser.measure(stacks, self._walker.effects.spelled[effect])
 
-    def _known(self) -> Known:
-        stacks, state, pushed = self._threads
-        slice_, lower = self._slices
-        return Known(
-            stacks,
-            state,
-            pushed,
-            self._adjacency.sure(),
-            self._moves,
-            self._verdicts,
-            self._grafts,
-            self._wholes,
-            self._bases,
-            slice_,
-            lower,
-        )
+    def _bound(self) -> Bound:
+        """All that kernels need, handed over anew where an array is another one."""
+        walker, parts = self._walker, self._parts
+        table, effects, sure = walker.table(), walker.effects.table, self._adjacency.sure()
+        if (
+            parts is None
+            or table is not parts.table
+            or effects is not parts.effects
+            or sure is not parts.known.sure
+        ):
+            memories = self._moves, self._verdicts, self._grafts, self._wholes, self._bases
+            stacks, begun, pushed = self._threads
+            top, lower = self._slices
+            known = Known(stacks, begun, pushed, sure, *memories, top, lower)
+            parts = self._parts = Parts(
+                table,
+                walker.alike,
+                effects,
+                known,
+                walker.heights,
+                walker.path,
+                self._seen,
+                self._asked,
+                self._deeper,
+                self._todo,
+                self._ends,
+            )
+            self._handed = bind(parts)
+        return self._handed
 
     def _number(self, stacks: Stacks) -> int:
         number = self._stacks_ids.setdefault(stacks, len(self._stacks))
@@ -333,7 +396,7 @@ class Crossing:
         for below, top in reversed(slices):
             upper = UNKNOWN
             while upper == UNKNOWN:
-                upper = push(self._known(), self._number(top), base)
+                upper = push_bound(self._bound(), self._number(top), base)
                 if upper == UNKNOWN:
                     self._make_room_for_bases()
             base = self._base_ids[below] = upper
@@ -351,15 +414,21 @@ class Crossing:
 
     def _make_room_for_bases(self) -> None:
         self._bases = _grown(self._bases)
-        self._slices = np.concatenate([self._slices, self._slices], axis=1)
+        self._slices = [np.concatenate([part, part]) for part in self._slices]
+        self._parts = None
 
     def _number_thread(self, stacks: Stacks, state: int, pushed: int) -> int:
         key = stacks, state, pushed
         number = self._thread_ids.setdefault(key, len(self._thread_ids))
         if number == len(self._thread_ids) - 1:
-            if number == self._threads.shape[1]:
-                self._threads = np.concatenate([self._threads, self._threads], axis=1)
-            self._threads[:, number] = self._number(stacks), state, pushed
+            self._n_answers += 1
+            if number == len(self._threads[0]):
+                self._threads = [np.concatenate([part, part]) for part in self._threads]
+                self._parts = None
+            for part, value in zip(
+                self._threads, (self._number(stacks), state, pushed), strict=True
+            ):
+                part[number] = value
         return number
 
 
@@ -374,14 +443,6 @@ def _grown(memory: Memory) -> Memory:
     larger = _memory(len(memory.key))
     put_all(larger, memory)
     return larger
-
-
-def _with(memory: Memory, key: int, value: int) -> Memory:
-    """`memory`, or a larger one, with one answer more."""
-    if len(memory.key) < 2 * (int(memory.used[0]) + 1):
-        memory = _grown(memory)
-    put(memory, key, value)
-    return memory
 
 
 def _todo(room: int) -> Todo:

@@ -15,16 +15,19 @@ row is kept under the cut stack, and serves every stack with that top.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from constrain.automata.lexer import DEAD
 from constrain.bitmask import pack
 from constrain.decode.completion import Completer
 from constrain.decode.crossing import Crossing, Deeper, Sureness
 from constrain.decode.machine import Machine, Thread, Threads
-from constrain.decode.stacks import StackUnderflow
+from constrain.decode.stacks import Stacks, StackUnderflow
 from constrain.masks.rows import LexerRow, Walker, by_end, tokens_at
+from constrain.masks.trie import FlatTrie
 
 FIRST_DEPTH = 2
 DEEPER = 4
@@ -35,6 +38,24 @@ MAX_ROW_BYTES = 512 << 20
 """Memory for finished masks; beyond it the oldest are dropped."""
 
 Row = NDArray[np.int32]
+
+
+class Crossed(NamedTuple):
+    """What the top of some stacks decides of a mask.
+
+    row: the tokens that cross the end of the lexeme; where they are walked from the lexer's state
+        each time, those that end inside of it too
+    changed: the tokens of which `row` speaks, where that state is like another one; else all
+    deeper: what the top does not decide
+    trie: in which `deeper` speaks of nodes
+    is_direct: they are walked so
+    """
+
+    row: Row
+    changed: Row | None
+    deeper: Deeper
+    trie: FlatTrie
+    is_direct: bool
 
 
 class Masker:
@@ -62,7 +83,7 @@ class Masker:
         self._completer = completer
         self._crossing = Crossing(machine, walker, adjacency, self.is_viable)
         self._finished: dict[Thread, Row | None] = {}  # None: look deeper
-        self._crossings: dict[Thread, tuple[Row, Deeper]] = {}
+        self._crossings: dict[Thread, Crossed] = {}
         self.max_rows = max(64, max_row_bytes // (4 * walker.words))
 
     def forget(self) -> None:
@@ -163,23 +184,26 @@ class Masker:
         return row
 
     def _compute(self, thread: Thread, depth: int) -> Row:
-        crossed, deeper = self._crossed(thread, depth)
-        if len(deeper.key):
+        crossed = self._crossed(thread, depth)
+        if len(crossed.deeper.key):
             raise StackUnderflow
         stacks, state = thread
-        stored = self.lexer_row(state)
-        row: Row = stored.inside | crossed
-        if stored.changed is not None:
-            row |= self.row((stacks, stored.base)) & ~stored.changed
-        for end, effect, tokens in stored.unsure:
-            if self._completer.is_viable((self._crossing.measured(stacks, effect), end)):
-                row |= tokens
+        row, changed = crossed.row.copy(), crossed.changed
+        if not crossed.is_direct:
+            stored = self.lexer_row(state)
+            row |= stored.inside
+            changed = stored.changed
+            for end, effect, tokens in stored.unsure:
+                if self._completer.is_viable((self._crossing.measured(stacks, effect), end)):
+                    row |= tokens
+        if changed is not None:
+            row |= self.row((stacks, self.walker.base(state))) & ~changed
         following = self._machine.next_lexeme(thread)
         if following is not None:
             row |= self.row(following)
         return row
 
-    def _crossed(self, thread: Thread, depth: int) -> tuple[Row, Deeper]:
+    def _crossed(self, thread: Thread, depth: int) -> Crossed:
         """The tokens that cross the lexeme's end and stay viable, and what is not known of others.
 
         What the top of the stacks decides is kept under the top. With more of them in sight
@@ -188,22 +212,34 @@ class Masker:
         known = self._crossings.get(thread)
         if known is None:
             stacks, state = thread
-            forest = self.lexer_row(state).forest
             parser = self._machine.parser
             upper = depth // DEEPER
             below = parser.beneath(stacks, upper) if depth > FIRST_DEPTH else None
             if below is None:
-                row = self.walker.new_row()
-                known = row, self._crossing.mark(stacks, forest, row)
+                known = self._cross(stacks, state)
             else:
-                row, deeper = known = self._crossed((parser.cut(stacks, upper), state), upper)
-                if len(deeper.key):
-                    row = row.copy()
-                    known = row, self._crossing.mark_deeper(deeper, below, forest, row)
+                known = self._crossed((parser.cut(stacks, upper), state), upper)
+                if len(known.deeper.key):
+                    row = known.row.copy()
+                    deeper = self._crossing.mark_deeper(known.deeper, below, known.trie, row)
+                    known = known._replace(row=row, deeper=deeper)
             if len(self._crossings) >= self.max_rows:
                 self._crossings.clear()
             self._crossings[thread] = known
         return known
+
+    def _cross(self, stacks: Stacks, state: int) -> Crossed:
+        row, crossing, whole = self.walker.new_row(), self._crossing, self.walker.trie
+        if state in self.lexer_rows or not self.walker.is_small(state):
+            forest = self.lexer_row(state).forest
+            deeper = crossing.mark(stacks, forest, row)
+            return Crossed(row, None, deeper, forest.trie, is_direct=False)
+        if self.walker.base(state) == DEAD:
+            deeper = crossing.mark_all(stacks, state, row)
+            return Crossed(row, None, deeper, whole, is_direct=True)
+        changed = self.walker.new_row()
+        deeper = crossing.mark_changed(stacks, state, row, changed)
+        return Crossed(row, changed, deeper, whole, is_direct=True)
 
 
 def _by_membership(rows: NDArray[np.int32]) -> Iterator[tuple[tuple[int, ...], Row]]:

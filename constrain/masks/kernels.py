@@ -13,10 +13,11 @@ longest token, E effects on indentation, W words of a mask.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
-from numba import njit
+from numba import njit, types
+from numba.experimental import structref
 from numpy.typing import NDArray
 
 from constrain.automata.lexer import Alike
@@ -144,6 +145,15 @@ def heights(trie: FlatTrie) -> NDArray[np.int32]:
     return height
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _ends_alike(alike: Alike, height: NDArray[np.int32], node: int, state: int, other: int) -> bool:
+    """Whether all tokens below `node` end alike from two states, the one like the other."""
+    if state == other:
+        return True
+    is_near = alike.base[state] == other and height[node] <= alike.within[state]
+    return bool(is_near and DEAD not in (state, other))
+
+
 @njit(nogil=True, cache=True)
 def differ(
     table: LexerTable,
@@ -178,8 +188,7 @@ def differ(
         state = table.next[path.state[depth - 1], column]
         if node >= apart:
             other = table.next[path.effect[depth - 1], column]
-            is_near = alike.base[state] == other and height[node] <= alike.within[state]
-            if state == other or (DEAD not in (state, other) and is_near):
+            if _ends_alike(alike, height, node, state, other):
                 node = trie.end[node]
                 continue
             path.effect[depth] = other
@@ -203,6 +212,49 @@ def differ(
     ends.used[0] = n_ends
     cuts.used[0] = n_cuts
     return n_changed
+
+
+@njit(nogil=True, cache=True)
+def extent(
+    table: LexerTable,
+    alike: Alike,
+    start: int,
+    trie: FlatTrie,
+    height: NDArray[np.int32],
+    path: Path,
+    most: int,
+) -> int:
+    """The nodes that a walk from `start` meets, or more than `most` where it meets so many.
+
+    From a state that is like another one it is that of `differ`.
+    """
+    n_met = 0
+    base = alike.base[start] if alike.base.size else DEAD
+    path.state[0] = start
+    path.effect[0] = base
+    is_apart = base == DEAD
+    apart = 0
+    node = 1
+    stop = trie.end[0]
+    while node < stop and n_met <= most:
+        n_met += 1
+        depth = trie.depth[node]
+        column = table.byte_class[trie.byte[node]]
+        state = table.next[path.state[depth - 1], column]
+        if is_apart and state == DEAD:
+            node = trie.end[node]
+            continue
+        if not is_apart and node >= apart:
+            other = table.next[path.effect[depth - 1], column]
+            if _ends_alike(alike, height, node, state, other):
+                node = trie.end[node]
+                continue
+            path.effect[depth] = other
+            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
+                apart = trie.end[node]
+        path.state[depth] = state
+        node += 1
+    return n_met
 
 
 @njit(nogil=True, cache=True, inline="always")
@@ -588,3 +640,170 @@ def cross(
             todo.used[0] = index + 1
             return result
     return DONE
+
+
+@njit(nogil=True, cache=True)
+def enter(
+    table: LexerTable,
+    alike: Alike,
+    known: Known,
+    trie: FlatTrie,
+    height: NDArray[np.int32],
+    path: Path,
+    seen: Memory,
+    turn: int,
+    asked: Asked,
+    deeper: Asked,
+    todo: Todo,
+    thread: int,
+    row: NDArray[np.int32],
+    changed: NDArray[np.int32],
+) -> int:
+    """Walk all tokens from a state that is like another one, where they do not end alike.
+
+    What follows the lexeme is put on the list, for `cross`.
+
+    thread:  begins at the root, in that state
+    row:     gains the tokens that end inside the lexeme and viable
+    changed: int32[W], gains all tokens that do not end as from the other state
+
+    Returns DONE, or NO_ROOM and is to be called again.
+    """
+    start, stacks = known.state[thread], known.stacks[thread]
+    path.state[0] = start
+    path.effect[0] = alike.base[start]  # the states of the other walk
+    apart = 0  # up to this node everything is changed
+    node = 1
+    stop = trie.end[0]
+    while node < stop:
+        if not _has_room(asked, deeper, seen, todo):
+            return NO_ROOM
+        depth = trie.depth[node]
+        column = table.byte_class[trie.byte[node]]
+        state = table.next[path.state[depth - 1], column]
+        if node >= apart:
+            other = table.next[path.effect[depth - 1], column]
+            if _ends_alike(alike, height, node, state, other):
+                node = trie.end[node]
+                continue
+            path.effect[depth] = other
+            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
+                apart = trie.end[node]
+        path.state[depth] = state
+        if trie.first[node] != trie.first[node + 1]:
+            mark(trie, node, changed)
+            if state != DEAD and known.sure[state]:
+                mark(trie, node, row)
+            elif state != DEAD:
+                _end(known, asked, deeper, trie, row, key_of(stacks, state, 0), CUT_OFF, node)
+        way = table.cut[state]
+        if state != DEAD and way != UNKNOWN and node + 1 != trie.end[node]:
+            key = key_of(stacks, way, 0)
+            if not _follow(known, asked, deeper, seen, todo, turn, key, CUT_OFF, node):
+                return NO_ROOM
+        node += 1
+    return DONE
+
+
+class Parts(NamedTuple):
+    """What crossings run on, but for the tokens and their masks."""
+
+    table: LexerTable
+    alike: Alike
+    effects: EffectTable
+    known: Known
+    height: NDArray[np.int32]  # [N] of the whole vocabulary's trie, see `heights`
+    path: Path
+    seen: Memory
+    asked: Asked
+    deeper: Asked
+    todo: Todo
+    ends: Asked
+
+
+@structref.register
+class _BoundType(types.StructRef):
+    """The type of `Bound` in kernels."""
+
+    def preprocess_fields(self, fields: Any) -> Any:
+        """Fields are what they are, and no literals."""
+        return tuple((name, types.unliteral(kind)) for name, kind in fields)  # type: ignore[no-untyped-call]
+
+
+class Bound(structref.StructRefProxy):
+    """`Parts` handed over to kernels once: to pass sixty arrays with each call takes 20 us."""
+
+    @property
+    def parts(self) -> Parts:
+        """The arrays themselves, not copies."""
+        parts: Parts = self._parts(self)
+        return parts
+
+    @staticmethod
+    @njit(cache=True)
+    def _parts(bound: Bound) -> Parts:
+        return bound.parts
+
+
+structref.define_proxy(Bound, _BoundType, ["parts"])  # type: ignore[no-untyped-call]
+
+
+@njit(cache=True)
+def bind(parts: Parts) -> Bound:
+    """Hand `parts` over."""
+    return Bound(parts)  # type: ignore[no-untyped-call]
+
+
+@njit(nogil=True, cache=True)
+def cross_bound(bound: Bound, trie: FlatTrie, turn: int, row: NDArray[np.int32]) -> int:
+    """`cross` on what was handed over."""
+    all_ = bound.parts
+    return cross(
+        all_.table,
+        all_.effects,
+        all_.known,
+        trie,
+        all_.path,
+        all_.seen,
+        turn,
+        all_.asked,
+        all_.deeper,
+        all_.todo,
+        all_.ends,
+        row,
+    )
+
+
+@njit(nogil=True, cache=True)
+def enter_bound(
+    bound: Bound,
+    trie: FlatTrie,
+    turn: int,
+    thread: int,
+    row: NDArray[np.int32],
+    changed: NDArray[np.int32],
+) -> int:
+    """`enter` on what was handed over."""
+    all_ = bound.parts
+    return enter(
+        all_.table,
+        all_.alike,
+        all_.known,
+        trie,
+        all_.height,
+        all_.path,
+        all_.seen,
+        turn,
+        all_.asked,
+        all_.deeper,
+        all_.todo,
+        thread,
+        row,
+        changed,
+    )
+
+
+@njit(nogil=True, cache=True)
+def push_bound(bound: Bound, slice_: int, base: int) -> int:
+    """`push` on what was handed over."""
+    return push(bound.parts.known, slice_, base)

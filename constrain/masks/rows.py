@@ -20,7 +20,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import FINAL, Lexer, Members
+from constrain.automata.lexer import DEAD, FINAL, Alike, Lexer, Members
 from constrain.automata.margin import canonical_effect
 from constrain.bitmask import n_words
 from constrain.errors import GrammarLimitError
@@ -34,12 +34,18 @@ from constrain.masks.kernels import (
     LexerTable,
     Path,
     differ,
+    extent,
     heights,
     mark_all,
     walk,
 )
 from constrain.masks.trie import Ends, FlatTrie, build_trie, rank_ends, remainder_tries
 from constrain.vocabulary import Vocabulary
+
+MAX_SMALL = 16_384
+"""Trie nodes that a walk may meet for each mask; where it meets more, a row is kept."""
+
+_NONE_ALIKE = Alike(np.zeros(0, np.int32), np.zeros(0, np.int32))
 
 Way = tuple[tuple[int, ...], Members]
 """How a lexeme ends: the terminals that it is, and what must not follow (`Lexer.residue`)."""
@@ -114,6 +120,7 @@ class Walker:
         effects: what tokens do to indentation.
         ways: the ways in which lexemes end, by number.
         path: scratch for the kernels.
+        max_small: see `MAX_SMALL`.
     """
 
     def __init__(self, lexer: Lexer, vocabulary: Vocabulary) -> None:
@@ -125,9 +132,14 @@ class Walker:
         longest = vocabulary.max_bytes + 2
         self.path = Path(np.zeros(longest, np.int32), np.zeros(longest, np.int32))
         self._tokens = vocabulary.tokens
-        self._cut = np.zeros(0, np.int32)
-        self._is_line_end = np.zeros(0, np.bool_)
+        self.max_small = MAX_SMALL
+        self._small: dict[int, bool] = {}
         self._kills = np.zeros((64, lexer.next.shape[1]), np.bool_)
+        self._n_known = 0
+        no_way, no_line_end = np.zeros(0, np.int32), np.zeros(0, np.bool_)
+        self._table = LexerTable(
+            lexer.next, lexer.table.byte_class, no_way, no_line_end, self._kills
+        )
 
     @cached_property
     def _ends(self) -> Ends:
@@ -140,16 +152,37 @@ class Walker:
         return build_trie(self._ends, ids)
 
     def table(self) -> LexerTable:
-        """The lexer's arrays as they are now."""
-        lexer = self.lexer
-        known = len(self._cut)
-        if known < lexer.n_states:
-            states = range(known, lexer.n_states)
-            self._cut = np.append(self._cut, [self._way(s) for s in states]).astype(np.int32)
-            self._is_line_end = np.append(self._is_line_end, lexer.is_line_end[known:])
-        return LexerTable(
-            lexer.next, lexer.table.byte_class, self._cut, self._is_line_end, self._kills
-        )
+        """The lexer's arrays as they are now; the same object as long as they are the same."""
+        lexer, table = self.lexer, self._table
+        known, n_states = self._n_known, lexer.n_states
+        if n_states > len(table.cut):
+            room = max(n_states, 2 * len(table.cut))
+            cut, is_line_end = np.full(room, UNKNOWN, np.int32), np.zeros(room, np.bool_)
+            cut[:known], is_line_end[:known] = table.cut[:known], table.is_line_end[:known]
+            table = table._replace(cut=cut, is_line_end=is_line_end)
+        for state in range(known, n_states):
+            table.cut[state] = self._way(state)
+            table.is_line_end[state] = lexer.is_line_end[state]
+        self._n_known = n_states
+        if table.next is not lexer.next or table.kills is not self._kills:
+            table = table._replace(next=lexer.next, kills=self._kills)
+        self._table = table
+        return table
+
+    @property
+    def alike(self) -> Alike:
+        """What the lexer says of states that are like others; nothing where it says so."""
+        return self.lexer.alike or _NONE_ALIKE
+
+    def is_small(self, state: int) -> bool:
+        """Whether few tokens can come from `state`, or few end otherwise than from its base."""
+        small = self._small.get(state)
+        if small is None:
+            n_met = extent(
+                self.table(), self.alike, state, self.trie, self.heights, self.path, self.max_small
+            )
+            small = self._small[state] = n_met <= self.max_small
+        return small
 
     def walk(self, state: int) -> tuple[Hits, Hits]:
         """Where the vocabulary's tokens end from a lexer state, and where they end the lexeme."""
@@ -167,7 +200,7 @@ class Walker:
             state: of the lexer, not DEAD.
             sure: bool[L], see `constrain.automata.adjacency.Adjacency.sure`.
         """
-        base = self._base(state)
+        base = self.base(state)
         changed = None
         if base:
             ends, cuts, changed = self._differing(state)
@@ -182,10 +215,10 @@ class Walker:
         )
         return LexerRow(inside, unsure, self._forest(cuts), base, changed)
 
-    def _base(self, state: int) -> int:
-        """The state that a lexer says this one is nearly like; 0 for none."""
+    def base(self, state: int) -> int:
+        """The state that a lexer says this one is nearly like; DEAD for none."""
         alike = self.lexer.alike
-        return 0 if alike is None else int(alike.base[state])
+        return DEAD if alike is None else int(alike.base[state])
 
     def _differing(self, state: int) -> tuple[Hits, Hits, NDArray[np.int32]]:
         """Ends and cuts of the tokens that end otherwise than from the base, and these tokens."""
@@ -194,11 +227,12 @@ class Walker:
         nodes = np.empty(len(trie.byte), np.int32)
         alike = self.lexer.alike
         assert alike is not None
-        used = differ(self.table(), alike, state, trie, self._heights, self.path, ends, cuts, nodes)
+        used = differ(self.table(), alike, state, trie, self.heights, self.path, ends, cuts, nodes)
         return _used(ends), _used(cuts), tokens_at(trie, nodes[:used], self.words)
 
     @cached_property
-    def _heights(self) -> NDArray[np.int32]:
+    def heights(self) -> NDArray[np.int32]:
+        """int32[N]: the most bytes below each node of `trie`."""
         return heights(self.trie)
 
     def new_row(self) -> NDArray[np.int32]:

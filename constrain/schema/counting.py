@@ -10,6 +10,7 @@ from functools import cached_property, lru_cache
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from constrain.automata.dfa import DEAD, START, ByteDFA
 from constrain.errors import GrammarLimitError
@@ -38,6 +39,17 @@ class Inner(NamedTuple):
     part: int
 
 
+class Moves(NamedTuple):
+    """What bytes lead to.
+
+    targets: still inside the character, the state behind it, or nothing
+    column:  uint8[256], which of these each byte leads to
+    """
+
+    targets: tuple[Inner | int | None, ...]
+    column: NDArray[np.uint8]
+
+
 class Characters:
     """The automaton of a string's spellings, character by character.
 
@@ -51,20 +63,24 @@ class Characters:
         self._one = one.next[:, one.byte_class]
         self._is_whole = one.accepting
         self._next = spelling.next[:, spelling.byte_class]
+        self._moves: dict[Inner, Moves] = {}
         self._after: dict[int, frozenset[int]] = {}
         self._ahead: dict[tuple[int, int], int | None] = {}
 
-    def step(self, inner: Inner, byte: int) -> Inner | int | None:
-        """What follows a byte: still inside the character, the state behind it, or nothing."""
-        state = int(self._next[inner.state, byte])
-        if state == DEAD:
-            return None
-        part = int(self._one[inner.part, byte])
-        return state if self._is_whole[part] else Inner(state, part)
-
-    def bytes_of(self, inner: Inner) -> list[int]:
-        """The bytes that lead on."""
-        return np.flatnonzero(self._next[inner.state]).tolist()
+    def moves(self, inner: Inner) -> Moves:
+        """What bytes lead to from inside a character."""
+        found = self._moves.get(inner)
+        if found is None:
+            states, parts = self._next[inner.state], self._one[inner.part]
+            parts = np.where(self._is_whole[parts], 0, parts)
+            codes = np.where(states == DEAD, 0, states * len(self._one) + parts)
+            distinct, column = np.unique(codes, return_inverse=True)
+            targets: list[Inner | int | None] = []
+            for code in distinct.tolist():
+                state, part = divmod(code, len(self._one))
+                targets.append((Inner(state, part) if part else state) if code else None)
+            found = self._moves[inner] = Moves(tuple(targets), column.astype(np.uint8))
+        return found
 
     def may_end(self, state: int) -> bool:
         """Whether a string may end between two characters."""
@@ -78,8 +94,7 @@ class Characters:
             todo = [Inner(state, START)]
             seen = set(todo)
             for inner in todo:
-                for byte in self.bytes_of(inner):
-                    target = self.step(inner, byte)
+                for target in self.moves(inner).targets:
                     if isinstance(target, int):
                         reached.add(target)
                     elif target is not None and target not in seen:

@@ -56,12 +56,14 @@ def _chain(lexicon: Lexicon, entries: tuple[Entry, ...], others: int, colon: byt
             by_byte.setdefault(spelling[0], []).append((spelling[1:], winner))
     for byte, below in by_byte.items():
         row[byte] = _keys(lexicon, tuple(below), int(lexicon.next[passed[-1], byte]), colon)
-    state = lexicon.like(lexicon.state(row), passed[-1])
-    for byte, before in zip(reversed(common), reversed(passed[:-1]), strict=True):
-        row = lexicon.next[before].copy()
-        row[byte] = state
-        state = lexicon.like(lexicon.state(row), before)
-    return state
+    if not row.any():  # no key is left: nor are those before it, where no other key is
+        state = DEAD
+        for byte, before in zip(reversed(common), reversed(passed[:-1]), strict=True):
+            row = lexicon.next[before].copy()
+            row[byte] = state
+            state = lexicon.like(lexicon.state(row), before)
+        return state
+    return lexicon.along(common, passed, row)
 
 
 def _colon(lexicon: Lexicon, winner: int, colon: bytes | None) -> int:

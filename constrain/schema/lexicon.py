@@ -14,7 +14,7 @@ is; it ends wherever it may (`lexing="any"`), so nothing has to be remembered of
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Mapping
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -113,9 +113,13 @@ class Lexicon(Lexer):
     # --- making states ----------------------------------------------------------------
 
     def _new(self, row: Row, winners: tuple[int, ...]) -> int:
-        state = len(self.winners)
-        if state == len(self.next):
-            if state >= MAX_STATES:
+        return self._new_all(row, (winners,))
+
+    def _new_all(self, rows: Row, winners: Sequence[tuple[int, ...]]) -> int:
+        """Make a state of each row; the first one."""
+        first, n_new = len(self.winners), len(winners)
+        while first + n_new > len(self.next):
+            if len(self.next) >= MAX_STATES:
                 raise GrammarLimitError(
                     f"the keys and values of the schema take more than {MAX_STATES} states; "
                     f"make its enumerations or patterns smaller"
@@ -125,12 +129,12 @@ class Lexicon(Lexer):
             self._base = np.concatenate([self._base, np.zeros_like(self._base)])
             self._within = np.concatenate([self._within, np.zeros_like(self._within)])
             self.next = np.concatenate([self.next, np.zeros_like(self.next)])
-        self.next[state] = row
-        self.live[state] = True
-        self.is_line_end.append(False)
-        self.rows.append(None)
-        self.winners.append(winners)  # last: now the state is there
-        return state
+        self.next[first : first + n_new] = rows
+        self.live[first : first + n_new] = True
+        self.is_line_end += [False] * n_new
+        self.rows += [None] * n_new
+        self.winners += winners  # last: now the states are there
+        return first
 
     def state(self, row: Row, winners: tuple[int, ...] = ()) -> int:
         """The state with this row, the dead one where nothing leads on."""
@@ -153,6 +157,22 @@ class Lexicon(Lexer):
         if base < state and not self._base[state] and not self.winners[base]:
             self._base[state], self._within[state] = base, within
         return state
+
+    def along(self, text: bytes, bases: Sequence[int], last: Row) -> int:
+        """The first of some new states that lead along `text`, each otherwise like its base.
+
+        Args:
+            text: leads through all of them.
+            bases: one more than bytes of `text`; not ends of lexemes.
+            last: int32[256] of the last state; it leads somewhere.
+        """
+        rows = self.next[list(bases)]
+        places = np.arange(len(text))
+        rows[places, list(text)] = len(self.winners) + 1 + places
+        rows[-1] = last
+        first = self._new_all(rows, [()] * len(rows))
+        self._base[first : first + len(rows)] = bases
+        return first
 
     def end(self, winner: int) -> int:
         """The state behind a whole lexeme that nothing can follow."""
@@ -192,8 +212,9 @@ class Lexicon(Lexer):
         first = self.n_states
         rows = dfa.next[1:][:, dfa.byte_class]
         rows = np.where(rows == DEAD, DEAD, rows - 1 + first).astype(np.int32)
-        for row, accepts in zip(rows, dfa.accepting[1:].tolist(), strict=True):
-            self._new(row, (winner,) if accepts else ())
+        self._new_all(
+            rows, [(winner,) if accepts else () for accepts in dfa.accepting[1:].tolist()]
+        )
         self._labels.update(dict.fromkeys(range(first, self.n_states), frozenset((winner,))))
         return first
 
@@ -211,8 +232,7 @@ class Lexicon(Lexer):
         rows = dfa.next[1:][:, dfa.byte_class]
         rows = np.where(rows == DEAD, DEAD, rows - 1 + first).astype(np.int32)
         rows[dfa.accepting[1:], byte] = target
-        for row in rows:
-            self._new(row, ())
+        self._new_all(rows, [()] * len(rows))
         self._labels.update(dict.fromkeys(range(first, self.n_states), self.labels(target)))
         return first
 
@@ -225,8 +245,7 @@ class Lexicon(Lexer):
             winners: of each state.
         """
         first = self.n_states
-        for row, won in zip(np.where(rows == DEAD, DEAD, rows - 1 + first), winners, strict=True):
-            self._new(row.astype(np.int32), won)
+        self._new_all(np.where(rows == DEAD, DEAD, rows - 1 + first), tuple(winners))
         self.made[key] = first
         return first
 

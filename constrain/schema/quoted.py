@@ -6,7 +6,12 @@ them: `awaited.py` says which.
 
 from __future__ import annotations
 
+from functools import cache
+from itertools import chain
+from typing import NamedTuple
+
 import numpy as np
+from numpy.typing import NDArray
 
 from constrain.automata.dfa import START, ByteDFA
 from constrain.automata.lexer import DEAD
@@ -129,41 +134,57 @@ def _inside(
     lexicon: Lexicon, text: Characters, inner: Inner, behind: tuple[int | None, ...]
 ) -> Row:
     """int32[256], the bytes of one character, behind which some more may come."""
-    row = empty_row()
-    for byte in text.bytes_of(inner):
-        target = text.step(inner, byte)
+    moves = text.moves(inner)
+    states = np.zeros(len(moves.targets), np.int32)
+    for place, target in enumerate(moves.targets):
         if isinstance(target, Inner):
             key = ("inside", text, target, *behind)
             if key not in lexicon.made:
                 lexicon.made[key] = lexicon.state(_inside(lexicon, text, target, behind))
-            row[byte] = lexicon.made[key]
+            states[place] = lexicon.made[key]
         elif target is not None:
-            row[byte] = lexicon.made["text", text, target, *behind]
-    return row
+            states[place] = lexicon.made["text", text, target, *behind]
+    return states[moves.column]
+
+
+class _Step(NamedTuple):
+    """A state within the spellings of one character.
+
+    state:   of their automaton
+    targets: where bytes lead to, distinct
+    column:  uint8[256], which of these each byte leads to
+    """
+
+    state: int
+    targets: tuple[int, ...]
+    column: NDArray[np.uint8]
+
+
+@cache
+def _one_character_steps() -> tuple[int, tuple[_Step, ...]]:
+    """The state behind a character, and the steps of all others, each behind those it leads to."""
+    one = strings.spell(strings.length(1, 1), any_escape=True)
+    rows = one.next[:, one.byte_class]
+    whole = int(np.flatnonzero(one.accepting)[0])
+    waiting = [state for state in range(len(rows) - 1, START, -1) if state != whole]
+    done = {DEAD, whole}
+    steps = []
+    for state in chain(waiting, (START,)):
+        distinct, column = np.unique(rows[state], return_inverse=True)
+        targets = tuple(distinct.tolist())
+        if not done.issuperset(targets):
+            waiting.append(state)  # again, behind those that it leads to
+            continue
+        done.add(state)
+        steps.append(_Step(state, targets, column.astype(np.uint8)))
+    return whole, tuple(steps)
 
 
 def _one_character(lexicon: Lexicon, target: int) -> Row:
     """int32[256], the spellings of one character, behind which `target` is reached."""
-    one = strings.spell(strings.length(1, 1), any_escape=True)
-    rows = one.next[:, one.byte_class]
-    made: dict[int, int] = {}
-    # Breadth first numbering: what a state leads to is behind it, but for the last one.
-    order = [s for s in range(len(rows) - 1, START, -1) if not one.accepting[s]]
-    made[int(np.flatnonzero(one.accepting)[0])] = target
-    waiting = order
-    while waiting:
-        left = []
-        for state in waiting:
-            heads = set(rows[state].tolist()) - {DEAD}
-            if heads <= made.keys():
-                made[state] = lexicon.state(_renamed(rows[state], made))
-            else:
-                left.append(state)
-        waiting = left
-    return _renamed(rows[START], made)
-
-
-def _renamed(row: Row, made: dict[int, int]) -> Row:
-    distinct, column = np.unique(row, return_inverse=True)
-    targets = [DEAD if state == DEAD else made[state] for state in distinct.tolist()]
-    return np.array(targets, np.int32)[column]
+    whole, steps = _one_character_steps()
+    made = {DEAD: DEAD, whole: target}
+    for step in steps[:-1]:
+        row = np.array([made[state] for state in step.targets], np.int32)[step.column]
+        made[step.state] = lexicon.state(row)
+    return np.array([made[state] for state in steps[-1].targets], np.int32)[steps[-1].column]

@@ -119,8 +119,12 @@ class Starts:
             return self._any_key(frame, classes)
         others = key_class(lexicon, classes, style.gap, any_escape=False)
         entries: list[Entry] = []
+        is_free = self._steps.is_free(frame)
         for name in shape.names:
-            if any(True for _ in self._steps.named_members(frame, name)):
+            may_come = name in frame.left
+            if may_come and not is_free:
+                may_come = any(True for _ in self._steps.named_members(frame, name))
+            if may_come:
                 entries.append((spelled(name), lexicon.name(name)))
             elif others:
                 entries.append((spelled(name), REFUSED))

@@ -157,6 +157,12 @@ class Steps:
         relevant = [i for i, w in enumerate(frame.shape.witnesses) if w.has(name)]
         yield from self._member(frame, frame.shape.names[name], left, relevant, name)
 
+    def is_free(self, frame: InObject) -> bool:
+        """Whether each name that is left may come next: no member stands in another one's way."""
+        shape = frame.shape
+        is_counted = shape.most is not None or shape.least > 0
+        return not (self._style.in_order or is_counted or shape.witnesses)
+
     def class_members(self, frame: InObject, number: int) -> Iterator[Result]:
         """The object behind a key of a class, and its value."""
         left: frozenset[str] = frozenset() if self._style.in_order else frame.left

@@ -16,6 +16,7 @@ from constrain.decode.completion import IMPOSSIBLE
 from constrain.errors import GrammarError
 from tests.matchers import builtin_matcher
 from tests.strategies import Case, cases
+from tests.test_exactness import decided
 from tests.timing import share
 
 GRAMMARS = Path(__file__).parents[2] / "grammars"
@@ -94,6 +95,7 @@ def test_a_byte_lowers_the_ceiling_behind(language: str, text: str) -> None:
 
 @third
 @given(cases())
+@decided
 def test_no_completion_is_longer_than_its_ceiling(case: Case) -> None:
     vocabulary = Vocabulary.from_tokens(case.tokens, case.end_ids)
     try:
