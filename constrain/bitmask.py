@@ -74,6 +74,12 @@ def token_ids(row: Bitmask) -> NDArray[np.int64]:
     return np.flatnonzero(_bits(row)).astype(np.int64)
 
 
+def bits_at(row: Bitmask, tokens: NDArray[np.int64]) -> Mask:
+    """bool[...]: which of `tokens`, ids below V, the bitmask int32[W] allows."""
+    allowed: Mask = (row[tokens >> 5] >> (tokens & 31) & 1).astype(np.bool_)
+    return allowed
+
+
 def _bits(row: Bitmask) -> Mask:
     """Every bit of `row`, bool[32 * W]."""
     if row.ndim != 1 or row.dtype != np.int32:

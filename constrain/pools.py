@@ -15,7 +15,7 @@ from threading import RLock
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.bitmask import pack, token_ids
+from constrain.bitmask import bits_at, pack, token_ids
 from constrain.decode.completion import spelling_steps
 from constrain.decode.engine import NEVER, Engine
 from constrain.decode.machine import Thread, Threads
@@ -48,6 +48,9 @@ MAX_MASK_BYTES = 16 << 20
 MAX_POOL_ROWS = 8_000
 """Rows of a pool, 16 kilobytes and more each, beyond which later schemas get a new one."""
 
+
+MAX_READ = 100
+"""Tokens that are read one by one sooner than is found which of them end inside the lexeme."""
 
 UNKNOWN_LEXEMES = 4
 """Tokens more that a text may take whose last lexemes are not known."""
@@ -119,12 +122,12 @@ class SchemaEngine(Engine):
         is_inside = parser.is_tracked(stacks) or (
             following is not None and parser.is_tracked(following[0])
         )
-        suspects = row & self._suspects[not is_inside]
-        if suspects.any():
-            suspects &= ~self.masker.inside(state)
+        suspects = token_ids(row & self._suspects[not is_inside])
+        if len(suspects) > MAX_READ:
+            suspects = suspects[bits_at(~self.masker.inside(state), suspects)]
         wrong = [
             token
-            for token in token_ids(suspects).tolist()
+            for token in suspects.tolist()
             if not self.machine.read((thread,), self.vocabulary.tokens[token])
         ]
         if wrong:

@@ -143,7 +143,7 @@ class Engine:
                 mask = self._mask(state)
                 if len(self._masks) >= self.masker.max_rows:
                     self.forget()
-                if state.is_terminated or mask.any():
+                if state.is_terminated or np.count_nonzero(mask):
                     self._masks[id(mask)] = state.mask = mask
         return mask
 

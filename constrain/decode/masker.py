@@ -184,11 +184,15 @@ class Masker:
         return row
 
     def _compute(self, thread: Thread, depth: int) -> Row:
+        stacks, state = thread
+        base, following = self.walker.base(state), self._machine.next_lexeme(thread)
+        # First what may take a deeper look, before anything is walked.
+        other = None if base == DEAD else self.row((stacks, base))
+        behind = None if following is None else self.row(following)
         crossed = self._crossed(thread, depth)
         if len(crossed.deeper.key):
             raise StackUnderflow
-        stacks, state = thread
-        row, changed = crossed.row.copy(), crossed.changed
+        row, changed = crossed.row, crossed.changed  # nobody else has it: see `_crossed`
         if not crossed.is_direct:
             stored = self.lexer_row(state)
             row |= stored.inside
@@ -196,18 +200,17 @@ class Masker:
             for end, effect, tokens in stored.unsure:
                 if self._completer.is_viable((self._crossing.measured(stacks, effect), end)):
                     row |= tokens
-        if changed is not None:
-            row |= self.row((stacks, self.walker.base(state))) & ~changed
-        following = self._machine.next_lexeme(thread)
-        if following is not None:
-            row |= self.row(following)
+        if other is not None and changed is not None:
+            row |= other & ~changed
+        if behind is not None:
+            row |= behind
         return row
 
     def _crossed(self, thread: Thread, depth: int) -> Crossed:
         """The tokens that cross the lexeme's end and stay viable, and what is not known of others.
 
-        What the top of the stacks decides is kept under the top. With more of them in sight
-        only what was left open is walked again.
+        What the top of the stacks decides is kept under the top, unless it decides all. With more
+        of them in sight only what was left open is walked again.
         """
         known = self._crossings.get(thread)
         if known is None:
@@ -223,9 +226,10 @@ class Masker:
                     row = known.row.copy()
                     deeper = self._crossing.mark_deeper(known.deeper, below, known.trie, row)
                     known = known._replace(row=row, deeper=deeper)
-            if len(self._crossings) >= self.max_rows:
-                self._crossings.clear()
-            self._crossings[thread] = known
+            if len(known.deeper.key):
+                if len(self._crossings) >= self.max_rows:
+                    self._crossings.clear()
+                self._crossings[thread] = known
         return known
 
     def _cross(self, stacks: Stacks, state: int) -> Crossed:

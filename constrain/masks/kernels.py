@@ -566,6 +566,53 @@ def _goes_on(table: LexerTable, trie: FlatTrie, way: int, node: int) -> bool:
     return bool(child < trie.end[node])
 
 
+@njit(nogil=True, cache=True, inline="always")
+def _meet(
+    table: LexerTable,
+    known: Known,
+    trie: FlatTrie,
+    seen: Memory,
+    turn: int,
+    asked: Asked,
+    deeper: Asked,
+    todo: Todo,
+    ends: Asked,
+    row: NDArray[np.int32],
+    stacks: int,
+    state: int,
+    effect: int,
+    base: int,
+    node: int,
+) -> bool:
+    """What a node says that is reached alive; False where there is no room for all of it.
+
+    Its tokens are marked, or put to `ends` if that has room for any; and where the lexeme may end
+    here, what follows is put on the list.
+    """
+    way = table.cut[state]
+    is_token = trie.first[node] != trie.first[node + 1]
+    collects = ends.node.size > 0
+    if is_token and known.sure[state] and not collects:
+        mark(trie, node, row)
+        is_token = False
+    if not is_token and way == UNKNOWN:
+        return True
+    if not _has_room(asked, deeper, seen, todo):
+        return False
+    if is_token:
+        key = key_of(stacks, state, effect)
+        if not collects:
+            _end(known, asked, deeper, trie, row, key, base, node)
+        elif ends.used[0] == ends.node.size:
+            return False
+        else:
+            _ask(ends, END, key, key, base, node)
+    if way == UNKNOWN or not _goes_on(table, trie, way, node):
+        return True
+    key = key_of(stacks, way, effect)
+    return _follow(known, asked, deeper, seen, todo, turn, key, base, node)
+
+
 @njit(nogil=True, cache=True)
 def cross(
     table: LexerTable,
@@ -592,8 +639,6 @@ def cross(
     Returns DONE, also where questions are left; or NO_EFFECT or NO_ROOM, and is to be called
     again, as nothing is lost.
     """
-    collects = ends.node.size > 0
-    room_for_ends = ends.node.size if collects else UNKNOWN
     if not _resume(known, trie, seen, turn, asked, deeper, todo, row):
         return NO_ROOM
     while todo.used[0] > 0:
@@ -616,21 +661,10 @@ def cross(
             if effect == UNKNOWN:
                 result = NO_EFFECT
                 break
-            if not _has_room(asked, deeper, seen, todo) or ends.used[0] == room_for_ends:
-                result = NO_ROOM
-                break
-            if trie.first[node] != trie.first[node + 1]:
-                key = key_of(stacks, state, effect)
-                if collects:
-                    _ask(ends, END, key, key, base, node)
-                elif known.sure[state]:
-                    mark(trie, node, row)
-                else:
-                    _end(known, asked, deeper, trie, row, key, base, node)
-            way = table.cut[state]
-            key = key_of(stacks, way, effect)
-            goes_on = way != UNKNOWN and _goes_on(table, trie, way, node)
-            if goes_on and not _follow(known, asked, deeper, seen, todo, turn, key, base, node):
+            if not _meet(
+                table, known, trie, seen, turn, asked, deeper, todo, ends, row,
+                stacks, state, effect, base, node,
+            ):  # fmt: skip
                 result = NO_ROOM
                 break
             node += 1
@@ -655,6 +689,7 @@ def enter(
     asked: Asked,
     deeper: Asked,
     todo: Todo,
+    ends: Asked,
     thread: int,
     row: NDArray[np.int32],
     changed: NDArray[np.int32],
@@ -676,8 +711,6 @@ def enter(
     node = 1
     stop = trie.end[0]
     while node < stop:
-        if not _has_room(asked, deeper, seen, todo):
-            return NO_ROOM
         depth = trie.depth[node]
         column = table.byte_class[trie.byte[node]]
         state = table.next[path.state[depth - 1], column]
@@ -692,15 +725,11 @@ def enter(
         path.state[depth] = state
         if trie.first[node] != trie.first[node + 1]:
             mark(trie, node, changed)
-            if state != DEAD and known.sure[state]:
-                mark(trie, node, row)
-            elif state != DEAD:
-                _end(known, asked, deeper, trie, row, key_of(stacks, state, 0), CUT_OFF, node)
-        way = table.cut[state]
-        if state != DEAD and way != UNKNOWN and node + 1 != trie.end[node]:
-            key = key_of(stacks, way, 0)
-            if not _follow(known, asked, deeper, seen, todo, turn, key, CUT_OFF, node):
-                return NO_ROOM
+        if state != DEAD and not _meet(
+            table, known, trie, seen, turn, asked, deeper, todo, ends, row,
+            stacks, state, 0, CUT_OFF, node,
+        ):  # fmt: skip
+            return NO_ROOM
         node += 1
     return DONE
 
@@ -797,6 +826,7 @@ def enter_bound(
         all_.asked,
         all_.deeper,
         all_.todo,
+        all_.ends,
         thread,
         row,
         changed,
