@@ -16,10 +16,10 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
 from constrain.automata.lexer import Alike
+from constrain.kernel import kernel
 from constrain.masks.trie import FlatTrie
 
 DEAD = 0
@@ -71,7 +71,7 @@ class Path(NamedTuple):
     effect: NDArray[np.int32]  # [D + 1]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _step(
     table: LexerTable, effects: EffectTable, path: Path, depth: int, byte: int
 ) -> tuple[int, int]:
@@ -88,7 +88,7 @@ def _step(
     return state, effect
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def walk(
     table: LexerTable,
     effects: EffectTable,
@@ -132,7 +132,7 @@ def walk(
     return DONE
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def heights(trie: FlatTrie) -> NDArray[np.int32]:
     """int32[N]: the most bytes below each node."""
     height = np.zeros(len(trie.byte), np.int32)
@@ -144,7 +144,7 @@ def heights(trie: FlatTrie) -> NDArray[np.int32]:
     return height
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def differ(
     table: LexerTable,
     alike: Alike,
@@ -205,7 +205,7 @@ def differ(
     return n_changed
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def mark(trie: FlatTrie, node: int, row: NDArray[np.int32]) -> None:
     """Set in `row`, int32[W], the bits of the tokens spelled at a node."""
     for place in range(trie.first[node], trie.first[node + 1]):
@@ -213,7 +213,7 @@ def mark(trie: FlatTrie, node: int, row: NDArray[np.int32]) -> None:
         row[token >> 5] |= np.int32(1) << np.int32(token & 31)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def mark_all(trie: FlatTrie, nodes: NDArray[np.int32], row: NDArray[np.int32]) -> None:
     """Set in `row`, int32[W], the bits of the tokens spelled at some nodes."""
     for node in nodes:
@@ -299,19 +299,19 @@ NODE_BITS = 24
 MAX_BASES = 1 << BASE_BITS
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def key_of(stacks: int, way: int, effect: int) -> int:
     """The question what becomes of `stacks` by a way to end a lexeme, or in a lexer state."""
     return (((int(stacks) << WAY_BITS) | int(way)) << EFFECT_BITS) | int(effect)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _scattered(key: int) -> int:
     """The bits of a key well mixed, not negative: Fibonacci hashing without an overflow."""
     return (((key ^ (key >> 31)) & 0x7FFFFFFF) * 0x9E3779B) >> 16
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def find(memory: Memory, key: int) -> int:
     """Where a key is, or where it would be put."""
     size = memory.key.size
@@ -323,7 +323,7 @@ def find(memory: Memory, key: int) -> int:
     return place
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def put(memory: Memory, key: int, value: int) -> bool:
     """Remember `value` unless the key is there; whether it was not."""
     place = find(memory, key)
@@ -335,7 +335,7 @@ def put(memory: Memory, key: int, value: int) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def put_all(memory: Memory, other: Memory) -> None:
     """Remember all that `other` does."""
     for place in range(other.key.size):
@@ -343,7 +343,7 @@ def put_all(memory: Memory, other: Memory) -> None:
             put(memory, other.key[place], other.value[place])
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _put_in_turn(seen: Memory, key: int, turn: int) -> bool:
     """`put`, where all that is not of this turn, by its value, is free."""
     size = seen.key.size
@@ -360,7 +360,7 @@ def _put_in_turn(seen: Memory, key: int, turn: int) -> bool:
     return True
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _has_room(asked: Asked, deeper: Asked, seen: Memory, todo: Todo) -> bool:
     """Whether what follows from one node has a place in every list."""
     return (
@@ -371,7 +371,7 @@ def _has_room(asked: Asked, deeper: Asked, seen: Memory, todo: Todo) -> bool:
     )
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _ask(asked: Asked, kind: int, wanted: int, key: int, base: int, node: int) -> None:
     index = asked.used[0]
     asked.kind[index], asked.wanted[index], asked.key[index] = kind, wanted, key
@@ -379,7 +379,7 @@ def _ask(asked: Asked, kind: int, wanted: int, key: int, base: int, node: int) -
     asked.used[0] = index + 1
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def push(known: Known, slice_: int, base: int) -> int:
     """The base with a slice on top; UNKNOWN where there is no room for it."""
     over = (int(slice_) << BASE_BITS) | int(base)
@@ -393,7 +393,7 @@ def push(known: Known, slice_: int, base: int) -> int:
     return int(number)
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _follow(
     known: Known,
     asked: Asked,
@@ -447,7 +447,7 @@ def _follow(
         return True
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _end(
     known: Known,
     asked: Asked,
@@ -477,7 +477,7 @@ def _end(
         mark(trie, node, row)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _resume(
     known: Known,
     trie: FlatTrie,
@@ -505,7 +505,7 @@ def _resume(
     return has_room
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _goes_on(table: LexerTable, trie: FlatTrie, way: int, node: int) -> bool:
     """Whether some byte below `node` can begin a lexeme behind `way`."""
     child = node + 1
@@ -514,7 +514,7 @@ def _goes_on(table: LexerTable, trie: FlatTrie, way: int, node: int) -> bool:
     return bool(child < trie.end[node])
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def cross(
     table: LexerTable,
     effects: EffectTable,

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from constrain.kernel import kernel
 
 
 class FlatTrie(NamedTuple):
@@ -119,7 +120,7 @@ def remainder_tries(
     return tries, roots, np.unique(keys >> _group_bit(ends))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _bits(number: int) -> int:
     """How many bits the numbers below `number` take."""
     n_bits = 1
@@ -128,18 +129,18 @@ def _bits(number: int) -> int:
     return n_bits
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _token_bits(ends: Ends) -> int:
     """A key is (group, rank, token), the token in that many bits."""
     return _bits(ends.start.size)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _group_bit(ends: Ends) -> int:
     return _bits(ends.start.size) + _bits(ends.place.size)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _remainders(
     trie: FlatTrie,
     ends: Ends,
@@ -194,7 +195,7 @@ def _from_keys(ends: Ends, keys: NDArray[np.int64]) -> tuple[FlatTrie, NDArray[n
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fill(
     ends: Ends,
     groups: NDArray[np.int64],
