@@ -12,6 +12,7 @@ from constrain.schema.tags import Tag
 from constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from constrain.generation.apply import apply_bitmask_, apply_rows_
     from constrain.generation.generate import constrained_generate, generate
     from constrain.generation.processor import GrammarLogitsProcessor
 
@@ -25,6 +26,8 @@ __all__ = [
     "Tag",
     "Terminal",
     "Vocabulary",
+    "apply_bitmask_",
+    "apply_rows_",
     "compile",
     "constrained_generate",
     "generate",
@@ -32,6 +35,8 @@ __all__ = [
 
 _NEEDS_TORCH = {
     "GrammarLogitsProcessor": "constrain.generation.processor",
+    "apply_bitmask_": "constrain.generation.apply",
+    "apply_rows_": "constrain.generation.apply",
     "constrained_generate": "constrain.generation.generate",
     "generate": "constrain.generation.generate",
 }
