@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from constrain.compiler import MaskStore, compile
+from constrain.decode.batch import fill_bitmasks
 from constrain.decode.matcher import Matcher
 from constrain.errors import ConstrainError
 from constrain.grammar.rules import Grammar, Production, Terminal
@@ -30,6 +31,7 @@ __all__ = [
     "apply_rows_",
     "compile",
     "constrained_generate",
+    "fill_bitmasks",
     "generate",
 ]
 
