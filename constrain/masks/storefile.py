@@ -118,8 +118,12 @@ def read_store(path: Path, *, grammar: str, vocabulary: str) -> StoreContent:
 
 
 def _map(path: Path) -> Arrays:
-    """The arrays of a safetensors file that was checked, memory-mapped."""
-    content = np.memmap(path, np.uint8, mode="r")
+    """The arrays of a safetensors file that was checked, memory-mapped.
+
+    Writable like those that are computed, since kernels would be compiled anew for others; what
+    is written never reaches the file.
+    """
+    content = np.memmap(path, np.uint8, mode="c")
     length = int(content[:8].view("<u8")[0])
     header = json.loads(content[8 : 8 + length].tobytes())
     body = content[8 + length :]
