@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from constrain.compiler import MaskStore, compile
+from constrain.decode.batch import fill_bitmasks
 from constrain.decode.matcher import Matcher
 from constrain.errors import ConstrainError
 from constrain.grammar.rules import Grammar, Production, Terminal
@@ -12,6 +13,7 @@ from constrain.schema.tags import Tag
 from constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
+    from constrain.generation.apply import apply_bitmask_, apply_rows_
     from constrain.generation.generate import constrained_generate, generate
     from constrain.generation.processor import GrammarLogitsProcessor
 
@@ -25,13 +27,18 @@ __all__ = [
     "Tag",
     "Terminal",
     "Vocabulary",
+    "apply_bitmask_",
+    "apply_rows_",
     "compile",
     "constrained_generate",
+    "fill_bitmasks",
     "generate",
 ]
 
 _NEEDS_TORCH = {
     "GrammarLogitsProcessor": "constrain.generation.processor",
+    "apply_bitmask_": "constrain.generation.apply",
+    "apply_rows_": "constrain.generation.apply",
     "constrained_generate": "constrain.generation.generate",
     "generate": "constrain.generation.generate",
 }

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from constrain.masks import kernels, trie
+from constrain.masks import bound, cross, kernels, trie
 
 
 @contextmanager
@@ -14,7 +14,7 @@ def interpreted() -> Iterator[None]:
     """Everyone who holds a kernel has it run by Python, also other kernels."""
     compiled = {
         name: kernel
-        for module in (kernels, trie)
+        for module in (bound, cross, kernels, trie)
         for name, kernel in vars(module).items()
         if hasattr(kernel, "py_func")
     }

@@ -19,7 +19,8 @@ from constrain.decode.crossing import Crossing
 from constrain.decode.engine import Engine
 from constrain.decode.pushdown import PushdownParser
 from constrain.decode.stacks import Parser
-from constrain.masks.kernels import _end, _follow, _goes_on, _put_in_turn, cross, walk
+from constrain.masks.cross import _end, _follow, _goes_on, _meet, _put_in_turn, cross
+from constrain.masks.kernels import walk
 from constrain.masks.rows import Walker
 from constrain.masks.trie import _fill
 from constrain.pools import SchemaEngine
@@ -117,9 +118,9 @@ MUTANTS = (
     ),
     Mutant(
         "a token may run past the end of two lexemes at most",
-        cross,
-        "goes_on = way != UNKNOWN and",
-        "goes_on = way != UNKNOWN and turn < 0 and",
+        _meet,
+        "if way == UNKNOWN or not _goes_on",
+        "if way == UNKNOWN or turn >= 0 or not _goes_on",
     ),
     Mutant(
         "the last of several ways to end a lexeme inside tokens is lost",

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numba
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -168,6 +169,20 @@ def test_loaded_rows_are_memory_mapped(path: Path, saved: dict[str, bytes]) -> N
     while isinstance(array, np.ndarray) and not isinstance(array, np.memmap):
         array = array.base.obj if isinstance(array.base, memoryview) else array.base
     assert type(array).__name__ in {"memmap", "mmap"}, f"a copy in memory: {type(array)}"
+
+
+def test_loaded_rows_are_of_the_types_that_kernels_are_compiled_for(
+    name: str, path: Path, saved: dict[str, bytes]
+) -> None:
+    path.write_bytes(saved[name])
+    computed = constrain.compile(grammar_of(name), VOCABULARY)
+    computed.warm()
+    loaded = load(path, name)._engine.masker.lexer_rows
+    for state, row in computed._engine.masker.lexer_rows.items():
+        assert numba.typeof(loaded[state].forest) == numba.typeof(row.forest)
+    for row in loaded.values():
+        row.forest.trie.depth[:] += 1
+    assert path.read_bytes() == saved[name]
 
 
 def test_the_file_is_safetensors_with_the_promised_header(

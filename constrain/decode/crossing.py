@@ -14,39 +14,29 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.lexer import DEAD
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.stacks import Stacks, StackUnderflow
-from constrain.masks.kernels import (
+from constrain.masks.bound import Bound, Parts, bind, cross_bound, enter_bound, push_bound
+from constrain.masks.cross import (
     CUT_OFF,
-    EFFECT_BITS,
     END,
     INDENT,
     MAX_BASES,
     MIXED,
     MOVE,
-    NO_EFFECT,
-    NO_ROOM,
     SLICE,
     UNDERFLOW,
-    UNKNOWN,
     WAY_BITS,
     Asked,
-    Bound,
-    Forest,
     Known,
     Memory,
-    Parts,
     Todo,
-    bind,
-    cross_bound,
-    enter_bound,
-    push_bound,
     put,
     put_all,
 )
+from constrain.masks.kernels import DEAD, EFFECT_BITS, NO_EFFECT, NO_ROOM, UNKNOWN
 from constrain.masks.rows import Walker
-from constrain.masks.trie import FlatTrie
+from constrain.masks.trie import FlatTrie, Forest
 
 MAX_ANSWERS = 1_000_000
 """Answers of the parser that are kept, some hundred bytes each."""
@@ -268,25 +258,24 @@ class Crossing:
         kinds, wanted = self._asked.kind[:used].tolist(), self._asked.wanted[:used].tolist()
         for kind, key in sorted(set(zip(kinds, wanted, strict=True))):
             if kind == MOVE:
-                self._moves = self._with(self._moves, key, self._move(key))
+                self._moves = self._learned(self._moves, key, self._move(key))
             elif kind == END:
-                self._verdicts = self._with(self._verdicts, key, self._verdict(key))
+                self._verdicts = self._learned(self._verdicts, key, self._verdict(key))
             elif kind == SLICE:
                 upper, lower = divmod(key, 1 << WAY_BITS)
                 stacks = self._machine.parser.graft(self._stacks[upper], self._stacks[lower])
-                self._grafts = self._with(self._grafts, key, self._number(stacks))
+                self._grafts = self._learned(self._grafts, key, self._number(stacks))
             else:
                 upper, lower = divmod(key, MAX_BASES)
                 stacks = self._whole(self._stacks[upper], lower)
-                self._wholes = self._with(self._wholes, key, self._number(stacks))
+                self._wholes = self._learned(self._wholes, key, self._number(stacks))
 
-    def _with(self, memory: Memory, key: int, value: int) -> Memory:
-        """`memory`, or a larger one, with one answer more."""
-        if len(memory.key) < 2 * (int(memory.used[0]) + 1):
-            memory, self._parts = _grown(memory), None
-        put(memory, key, value)
+    def _learned(self, memory: Memory, key: int, value: int) -> Memory:
+        larger = _with(memory, key, value)
+        if larger is not memory:
+            self._parts = None
         self._n_answers += 1
-        return memory
+        return larger
 
     def _move(self, key: int) -> int:
         """The thread behind a lexeme, DEAD, UNDERFLOW or MIXED.
@@ -443,6 +432,14 @@ def _grown(memory: Memory) -> Memory:
     larger = _memory(len(memory.key))
     put_all(larger, memory)
     return larger
+
+
+def _with(memory: Memory, key: int, value: int) -> Memory:
+    """`memory`, or a larger one, with one answer more."""
+    if len(memory.key) < 2 * (int(memory.used[0]) + 1):
+        memory = _grown(memory)
+    put(memory, key, value)
+    return memory
 
 
 def _todo(room: int) -> Todo:

@@ -104,6 +104,7 @@ class Engine:
         ends[list(vocabulary.end_ids)] = True
         self.end_row = pack(ends)
         self._no_row = np.zeros_like(self.end_row)
+        self._no_row.flags.writeable = False
         self.lock = lock or RLock()
         self.start = State((machine.initial,), is_start=True)
         self._states: dict[Threads, State] = {}

@@ -44,6 +44,11 @@ class Matcher:
         self._now = _Snapshot(None, engine.start, b"")
 
     @property
+    def engine(self) -> Engine:
+        """What it shares with all matchers of its store."""
+        return self._engine
+
+    @property
     def text(self) -> bytes:
         """The bytes accepted so far."""
         parts = []
@@ -78,28 +83,45 @@ class Matcher:
         mask = state.mask
         if mask is None:
             mask = self._engine.mask(state)
-            if state.mask is None:
+            if not (state.is_terminated or mask.any()):
                 raise DeadEndError(self.text, "no token of the vocabulary may come next")
         return mask
 
-    def fill_bitmask_within(self, row: NDArray[np.int32], n_tokens: int) -> None:
-        """`fill_bitmask`, narrowed to tokens after which the text can end in time.
+    def known_mask(self) -> NDArray[np.int32] | None:
+        """`mask`, if somebody has asked for it here before; None: it is to be computed."""
+        return self._now.state.mask
 
-        Kept are those behind which the shortest completion takes no more tokens; in languages
-        where that is long to search, those behind which a plan does (`Ceilings`), if one does here.
+    def fill_bitmask_within(self, row: NDArray[np.int32], n_tokens: int) -> None:
+        """Overwrite `row` with `mask_within`.
 
         Args:
-            row: int32[W], overwritten.
+            row: int32[W].
             n_tokens: how many tokens may still come, the end token included.
 
         Raises:
             BudgetError: the shortest completion takes more than `n_tokens`.
             MatcherError: `row` is no int32 array of W words.
         """
-        self.fill_bitmask(row)
+        self._check_row(row)
+        row[:] = self.mask_within(n_tokens)
+
+    def mask_within(self, n_tokens: int) -> NDArray[np.int32]:
+        """`mask`, narrowed to tokens after which the text can end in time; maybe shared too.
+
+        Kept are those behind which the shortest completion takes no more tokens; in languages
+        where that is long to search, those behind which a plan does (`Ceilings`), if one does here.
+
+        Args:
+            n_tokens: how many tokens may still come, the end token included.
+
+        Raises:
+            BudgetError: the shortest completion takes more than `n_tokens`.
+            DeadEndError: as of `fill_bitmask`.
+        """
+        mask = self.mask()
         state = self._now.state
         if state.is_terminated:
-            return
+            return mask
         engine, threads = self._engine, state.threads
         with engine.lock:
             if engine.ceilings.are_asked and engine.ceiling(threads) <= n_tokens:
@@ -110,14 +132,15 @@ class Matcher:
                     raise BudgetError(needed, n_tokens)
                 highest, cost = engine.costliest, engine.cost
             if highest(threads) < n_tokens:
-                return
-            kept = engine.end_row.copy() if engine.is_accepting(state) else np.zeros_like(row)
+                return mask
+            kept = engine.end_row.copy() if engine.is_accepting(state) else np.zeros_like(mask)
             for after, tokens in engine.outcomes(threads):
                 if cost(after) < n_tokens:
                     kept |= tokens
-            row &= kept
+            kept &= mask
             if engine.is_rough:
-                self._mark_shortest(row, n_tokens)
+                self._mark_shortest(kept, n_tokens)
+            return kept
 
     def _mark_shortest(self, row: NDArray[np.int32], n_tokens: int) -> None:
         """Add to `row` the tokens of the shortest completion behind which it ends in time."""

@@ -24,11 +24,12 @@ from constrain.errors import (
     TokenNotAllowedError,
     VocabularyError,
 )
-from constrain.generation.apply import apply_bitmask_
+from constrain.generation.apply import apply_rows_, dead_rows
 from constrain.generation.recent import Recent
 from constrain.vocabulary import Vocabulary
 
 Ids = NDArray[np.int64]
+Mask = NDArray[np.int32]
 
 _BEAMS_KEPT = 8
 """Steps of a whole batch that the memory holds at least, whatever its size."""
@@ -130,6 +131,7 @@ class GrammarLogitsProcessor(LogitsProcessor):
         self._ends = list(store.vocabulary.end_ids)
         check_ends(store.vocabulary)
         self._width = _width(store.vocabulary)
+        self._nothing = np.zeros(store.words, np.int32)
         if max_new_tokens is not None:
             check_budget(store, max_new_tokens)
 
@@ -150,15 +152,14 @@ class GrammarLogitsProcessor(LogitsProcessor):
         """
         self._check_width(scores)
         rows = self._rows(np.ascontiguousarray(input_ids.detach().cpu().numpy(), np.int64))
-        masks = np.zeros((len(rows), self.store.words), np.int32)
-        is_live = [
-            self._fill(masks[index], row, index, input_ids.shape[1] - row.prompt_length)
+        masks = [
+            self._mask(row, index, input_ids.shape[1] - row.prompt_length)
             for index, row in enumerate(rows)
         ]
         masked = scores if self.inplace else scores.clone()
-        apply_bitmask_(masked, torch.from_numpy(masks).to(scores.device))
-        _check_live(masked, rows, is_live)
-        ended = [index for index, live in enumerate(is_live) if not live]
+        apply_rows_(masked, [self._nothing if mask is None else mask for mask in masks])
+        _check_live(masked, rows, masks)
+        ended = [index for index, mask in enumerate(masks) if mask is None]
         if ended:
             # Not the scores given: another processor may have forbidden the end, and a row
             # without any finite score makes sampling fail for the whole batch.
@@ -231,8 +232,8 @@ class GrammarLogitsProcessor(LogitsProcessor):
         self._prompts.put(key, None)
         return _Row(self.store.matcher(), len(row), is_start=True)
 
-    def _fill(self, mask: NDArray[np.int32], row: _Row, index: int, n_generated: int) -> bool:
-        """Write a row's mask int32[W], zero before; False where the row may only end."""
+    def _mask(self, row: _Row, index: int, n_generated: int) -> Mask | None:
+        """A row's mask int32[W], maybe shared; None where the row may only end."""
         state = row.state
         if isinstance(state, _Forbidden):
             if self.strict or row.is_start:
@@ -245,21 +246,18 @@ class GrammarLogitsProcessor(LogitsProcessor):
                     "A processor of another prompt's length cannot serve; drafts and beams "
                     "need strict=False",
                 )
-            return False
+            return None
         if state.is_terminated():
-            return False
+            return None
         if self.max_new_tokens is None:
-            state.fill_bitmask(mask)
-            return True
+            return state.mask()
         try:
-            state.fill_bitmask_within(mask, max(0, self.max_new_tokens - n_generated))
+            return state.mask_within(max(0, self.max_new_tokens - n_generated))
         except BudgetError:
             # A draft may run out of the budget as it may leave the grammar.
             if self.strict or row.is_start:
                 raise
-            mask[:] = 0
-            return False
-        return True
+            return None
 
 
 def check_ends(vocabulary: Vocabulary) -> None:
@@ -317,11 +315,10 @@ def _lengths(prompt_length: int | Sequence[int], ids: Ids) -> Sequence[int]:
     return [length for length in given for _ in range(n_rows // len(given))]
 
 
-def _check_live(masked: Tensor, rows: Sequence[_Row], is_live: Sequence[bool]) -> None:
+def _check_live(masked: Tensor, rows: Sequence[_Row], masks: Sequence[Mask | None]) -> None:
     """Refuse a live row whose scores are all -inf, where a choice would be arbitrary."""
-    best = masked.amax(dim=-1).tolist()
-    for row, live, score in zip(rows, is_live, best, strict=True):
-        if live and score == -np.inf and not isinstance(row.state, _Forbidden):
+    for row, dead in zip(rows, dead_rows(masked, masks), strict=True):
+        if dead and not isinstance(row.state, _Forbidden):
             raise DeadEndError(
                 row.state.text,
                 "every token that the grammar allows had the score -inf already: another "

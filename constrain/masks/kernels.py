@@ -1,4 +1,4 @@
-"""The hot loops: byte tries walked through the lexer's table, one lexeme or many.
+"""The hot loops within one lexeme: byte tries walked through the lexer's table.
 
 Input:  a `FlatTrie`, the lexer's dense transitions, and what is known of the parser.
 Output: where tokens end inside a lexeme, and where a lexeme may end inside a token.
@@ -13,14 +13,13 @@ longest token, E effects on indentation, W words of a mask.
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numba import njit, types
-from numba.experimental import structref
 from numpy.typing import NDArray
 
 from constrain.automata.lexer import Alike
+from constrain.kernel import kernel
 from constrain.masks.trie import FlatTrie
 
 DEAD = 0
@@ -31,11 +30,8 @@ NO_ROOM = 1
 NO_EFFECT = 2
 """Results of kernels."""
 
-UNDERFLOW = -2
-"""The answer to a question that looks below a cut stack."""
-
-MIXED = -3
-"""The answer about a line end of which nothing can be told without its indentation."""
+EFFECT_BITS = 15
+"""Of the number of an effect."""
 
 
 class LexerTable(NamedTuple):
@@ -72,7 +68,7 @@ class Path(NamedTuple):
     effect: NDArray[np.int32]  # [D + 1]
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _step(
     table: LexerTable, effects: EffectTable, path: Path, depth: int, byte: int
 ) -> tuple[int, int]:
@@ -89,7 +85,7 @@ def _step(
     return state, effect
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def walk(
     table: LexerTable,
     effects: EffectTable,
@@ -133,7 +129,7 @@ def walk(
     return DONE
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def heights(trie: FlatTrie) -> NDArray[np.int32]:
     """int32[N]: the most bytes below each node."""
     height = np.zeros(len(trie.byte), np.int32)
@@ -145,7 +141,7 @@ def heights(trie: FlatTrie) -> NDArray[np.int32]:
     return height
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def _ends_alike(alike: Alike, height: NDArray[np.int32], node: int, state: int, other: int) -> bool:
     """Whether all tokens below `node` end alike from two states, the one like the other."""
     if state == other:
@@ -154,7 +150,7 @@ def _ends_alike(alike: Alike, height: NDArray[np.int32], node: int, state: int, 
     return bool(is_near and DEAD not in (state, other))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def differ(
     table: LexerTable,
     alike: Alike,
@@ -214,7 +210,7 @@ def differ(
     return n_changed
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def extent(
     table: LexerTable,
     alike: Alike,
@@ -257,7 +253,7 @@ def extent(
     return n_met
 
 
-@njit(nogil=True, cache=True, inline="always")
+@kernel(inline="always")
 def mark(trie: FlatTrie, node: int, row: NDArray[np.int32]) -> None:
     """Set in `row`, int32[W], the bits of the tokens spelled at a node."""
     for place in range(trie.first[node], trie.first[node + 1]):
@@ -265,575 +261,8 @@ def mark(trie: FlatTrie, node: int, row: NDArray[np.int32]) -> None:
         row[token >> 5] |= np.int32(1) << np.int32(token & 31)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def mark_all(trie: FlatTrie, nodes: NDArray[np.int32], row: NDArray[np.int32]) -> None:
     """Set in `row`, int32[W], the bits of the tokens spelled at some nodes."""
     for node in nodes:
         mark(trie, node, row)
-
-
-class Forest(NamedTuple):
-    """What is left of tokens behind the ways in which a lexeme ends inside them.
-
-    One trie for each way, all in one preorder. R of them.
-    """
-
-    trie: FlatTrie
-    root: NDArray[np.int32]  # [R]
-    cut: NDArray[np.int32]  # [R] the way, see `LexerTable.cut`
-    effect: NDArray[np.int32]  # [R] of the bytes before
-
-
-class Memory(NamedTuple):
-    """A hash table with open addressing; its length is at least twice `used[0]`."""
-
-    key: NDArray[np.int64]  # UNKNOWN where free
-    value: NDArray[np.int32]  # UNKNOWN where free
-    used: NDArray[np.int64]  # [1]
-
-
-class Todo(NamedTuple):
-    """Nodes of a trie, and the threads that are to be walked from there, over a base."""
-
-    thread: NDArray[np.int32]
-    base: NDArray[np.int32]
-    node: NDArray[np.int32]
-    used: NDArray[np.int64]  # [1]
-
-
-class Asked(NamedTuple):
-    """Nodes of a trie, and the questions on which depends what becomes of the tokens there."""
-
-    kind: NDArray[np.uint8]  # MOVE, END, SLICE or WHOLE
-    wanted: NDArray[np.int64]  # the key to be answered
-    key: NDArray[np.int64]  # of the move or the verdict, see `key_of`
-    base: NDArray[np.int32]
-    node: NDArray[np.int32]
-    used: NDArray[np.int64]  # [1]
-
-
-MOVE = 0  # what follows a lexeme?
-END = 1  # can the text be completed?
-SLICE = 2  # what are the stacks with the top slice of their base?
-WHOLE = 3  # what are they with all of it?
-
-CUT_OFF = 0
-"""The base of which nothing is known; also that of whole stacks."""
-
-
-class Known(NamedTuple):
-    """What is known of the parser so far; the decoder adds to it.
-
-    Threads, stacks and bases are numbers. Stacks are cut, and what was cut off is their *base*:
-    what is known of the top is so over every base. A base is a slice of stacks on another base.
-    """
-
-    stacks: NDArray[np.int32]  # by thread
-    state: NDArray[np.int32]  # by thread, the lexer state in which its lexeme begins
-    pushed: NDArray[np.int32]  # by thread, a slice (stacks) to be put on the base, or UNKNOWN
-    sure: NDArray[np.bool_]  # [L] every stack can be brought to an end from here
-    moves: Memory  # (stacks, way to end a lexeme, effect) -> thread, DEAD, UNDERFLOW or MIXED
-    verdicts: Memory  # (stacks, lexer state, effect) -> viable 1, or 0, or UNDERFLOW
-    grafts: Memory  # (stacks, slice) -> stacks
-    wholes: Memory  # (stacks, base) -> stacks with all of their base
-    bases: Memory  # (slice, base) -> base
-    slice: NDArray[np.int32]  # by base
-    lower: NDArray[np.int32]  # by base, the base below
-
-
-EFFECT_BITS = 15
-WAY_BITS = 24
-INDENT = 1 << (WAY_BITS + EFFECT_BITS - 1)
-"""Set in the key of a move: the stacks stand behind a line end, and the effect is still to come."""
-
-BASE_BITS = 18
-NODE_BITS = 24
-MAX_BASES = 1 << BASE_BITS
-
-
-@njit(nogil=True, cache=True, inline="always")
-def key_of(stacks: int, way: int, effect: int) -> int:
-    """The question what becomes of `stacks` by a way to end a lexeme, or in a lexer state."""
-    return (((int(stacks) << WAY_BITS) | int(way)) << EFFECT_BITS) | int(effect)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _scattered(key: int) -> int:
-    """The bits of a key well mixed, not negative: Fibonacci hashing without an overflow."""
-    return (((key ^ (key >> 31)) & 0x7FFFFFFF) * 0x9E3779B) >> 16
-
-
-@njit(nogil=True, cache=True, inline="always")
-def find(memory: Memory, key: int) -> int:
-    """Where a key is, or where it would be put."""
-    size = memory.key.size
-    place = _scattered(key) % size
-    while memory.key[place] != key and memory.key[place] != UNKNOWN:
-        place += 1
-        if place == size:
-            place = 0
-    return place
-
-
-@njit(nogil=True, cache=True)
-def put(memory: Memory, key: int, value: int) -> bool:
-    """Remember `value` unless the key is there; whether it was not."""
-    place = find(memory, key)
-    if memory.key[place] == key:
-        return False
-    memory.key[place] = key
-    memory.value[place] = value
-    memory.used[0] += 1
-    return True
-
-
-@njit(nogil=True, cache=True)
-def put_all(memory: Memory, other: Memory) -> None:
-    """Remember all that `other` does."""
-    for place in range(other.key.size):
-        if other.key[place] != UNKNOWN:
-            put(memory, other.key[place], other.value[place])
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _put_in_turn(seen: Memory, key: int, turn: int) -> bool:
-    """`put`, where all that is not of this turn, by its value, is free."""
-    size = seen.key.size
-    place = _scattered(key) % size
-    while seen.value[place] == turn:
-        if seen.key[place] == key:
-            return False
-        place += 1
-        if place == size:
-            place = 0
-    seen.key[place] = key
-    seen.value[place] = turn
-    seen.used[0] += 1
-    return True
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _has_room(asked: Asked, deeper: Asked, seen: Memory, todo: Todo) -> bool:
-    """Whether what follows from one node has a place in every list."""
-    return (
-        asked.node.size > asked.used[0] + 1
-        and deeper.node.size > deeper.used[0] + 1
-        and todo.node.size > todo.used[0] + 1
-        and seen.key.size > 2 * int(seen.used[0]) + 1
-    )
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _ask(asked: Asked, kind: int, wanted: int, key: int, base: int, node: int) -> None:
-    index = asked.used[0]
-    asked.kind[index], asked.wanted[index], asked.key[index] = kind, wanted, key
-    asked.base[index], asked.node[index] = base, node
-    asked.used[0] = index + 1
-
-
-@njit(nogil=True, cache=True)
-def push(known: Known, slice_: int, base: int) -> int:
-    """The base with a slice on top; UNKNOWN where there is no room for it."""
-    over = (int(slice_) << BASE_BITS) | int(base)
-    number = known.bases.value[find(known.bases, over)]
-    if number == UNKNOWN:
-        number = known.bases.used[0] + 1  # 0 is CUT_OFF
-        if number >= known.slice.size or known.bases.key.size < 2 * (number + 1):
-            return UNKNOWN
-        put(known.bases, over, number)
-        known.slice[number], known.lower[number] = slice_, base
-    return int(number)
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _follow(
-    known: Known,
-    asked: Asked,
-    deeper: Asked,
-    seen: Memory,
-    todo: Todo,
-    turn: int,
-    key: int,
-    base: int,
-    node: int,
-) -> bool:
-    """Go on behind a lexeme that ends at `node`; False where there is no room for a base."""
-    question = key & ((1 << (WAY_BITS + EFFECT_BITS)) - 1)
-    effect = key & ((1 << EFFECT_BITS) - 1)
-    while True:
-        # A line end is taken first, and then its indentation: few stacks stand behind one.
-        is_first = effect != 0 and key & INDENT == 0
-        wanted = key ^ effect if is_first else key
-        thread = known.moves.value[find(known.moves, wanted)]
-        if thread == MIXED:
-            is_first = False
-            wanted = key
-            thread = known.moves.value[find(known.moves, wanted)]
-        if thread == UNKNOWN:
-            _ask(asked, MOVE, wanted, key, base, node)
-        elif thread == UNDERFLOW and base == CUT_OFF:
-            _ask(deeper, MOVE, wanted, key, base, node)
-        elif thread == UNDERFLOW:
-            wanted = ((key >> (WAY_BITS + EFFECT_BITS)) << WAY_BITS) | int(known.slice[base])
-            place = find(known.grafts, wanted)
-            if known.grafts.key[place] != UNKNOWN:
-                top = int(known.grafts.value[place])
-                key = (top << (WAY_BITS + EFFECT_BITS)) | question
-                base = known.lower[base]
-                continue
-            _ask(asked, SLICE, wanted, key, base, node)
-        elif thread != DEAD:
-            if known.pushed[thread] != UNKNOWN:
-                base = push(known, known.pushed[thread], base)
-                if base == UNKNOWN:
-                    return False
-            if is_first and known.state[thread] == DEAD:
-                question |= INDENT
-                key = (int(known.stacks[thread]) << (WAY_BITS + EFFECT_BITS)) | question
-                continue
-            met = (((int(thread) << BASE_BITS) | int(base)) << NODE_BITS) | int(node)
-            if _put_in_turn(seen, met, turn):
-                index = todo.used[0]
-                todo.thread[index], todo.base[index], todo.node[index] = thread, base, node
-                todo.used[0] = index + 1
-        return True
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _end(
-    known: Known,
-    asked: Asked,
-    deeper: Asked,
-    trie: FlatTrie,
-    row: NDArray[np.int32],
-    key: int,
-    base: int,
-    node: int,
-) -> None:
-    """Mark the tokens of `node` if they leave something viable."""
-    whole = key
-    if base != CUT_OFF:
-        over = ((key >> (WAY_BITS + EFFECT_BITS)) << BASE_BITS) | int(base)
-        stacks = int(known.wholes.value[find(known.wholes, over)])
-        if stacks == UNKNOWN:
-            _ask(asked, WHOLE, over, key, base, node)
-            return
-        question = key & ((1 << (WAY_BITS + EFFECT_BITS)) - 1)
-        whole = (stacks << (WAY_BITS + EFFECT_BITS)) | question
-    verdict = known.verdicts.value[find(known.verdicts, whole)]
-    if verdict == UNKNOWN:
-        _ask(asked, END, whole, whole, CUT_OFF, node)
-    elif verdict == UNDERFLOW:
-        _ask(deeper, END, whole, whole, CUT_OFF, node)
-    elif verdict == 1:
-        mark(trie, node, row)
-
-
-@njit(nogil=True, cache=True)
-def _resume(
-    known: Known,
-    trie: FlatTrie,
-    seen: Memory,
-    turn: int,
-    asked: Asked,
-    deeper: Asked,
-    todo: Todo,
-    row: NDArray[np.int32],
-) -> bool:
-    """Go on with what was asked; False where there is no room, and what is left stays asked."""
-    n_asked = asked.used[0]
-    asked.used[0] = 0
-    has_room = True
-    for index in range(n_asked):
-        kind, key = asked.kind[index], asked.key[index]
-        base, node = asked.base[index], asked.node[index]
-        has_room = has_room and _has_room(asked, deeper, seen, todo)
-        if has_room and kind in (END, WHOLE):
-            _end(known, asked, deeper, trie, row, key, base, node)
-        elif has_room:
-            has_room = _follow(known, asked, deeper, seen, todo, turn, key, base, node)
-        if not has_room:
-            _ask(asked, kind, key, key, base, node)
-    return has_room
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _goes_on(table: LexerTable, trie: FlatTrie, way: int, node: int) -> bool:
-    """Whether some byte below `node` can begin a lexeme behind `way`."""
-    child = node + 1
-    while child < trie.end[node] and table.kills[way, table.byte_class[trie.byte[child]]]:
-        child = trie.end[child]
-    return bool(child < trie.end[node])
-
-
-@njit(nogil=True, cache=True, inline="always")
-def _meet(
-    table: LexerTable,
-    known: Known,
-    trie: FlatTrie,
-    seen: Memory,
-    turn: int,
-    asked: Asked,
-    deeper: Asked,
-    todo: Todo,
-    ends: Asked,
-    row: NDArray[np.int32],
-    stacks: int,
-    state: int,
-    effect: int,
-    base: int,
-    node: int,
-) -> bool:
-    """What a node says that is reached alive; False where there is no room for all of it.
-
-    Its tokens are marked, or put to `ends` if that has room for any; and where the lexeme may end
-    here, what follows is put on the list.
-    """
-    way = table.cut[state]
-    is_token = trie.first[node] != trie.first[node + 1]
-    collects = ends.node.size > 0
-    if is_token and known.sure[state] and not collects:
-        mark(trie, node, row)
-        is_token = False
-    if not is_token and way == UNKNOWN:
-        return True
-    if not _has_room(asked, deeper, seen, todo):
-        return False
-    if is_token:
-        key = key_of(stacks, state, effect)
-        if not collects:
-            _end(known, asked, deeper, trie, row, key, base, node)
-        elif ends.used[0] == ends.node.size:
-            return False
-        else:
-            _ask(ends, END, key, key, base, node)
-    if way == UNKNOWN or not _goes_on(table, trie, way, node):
-        return True
-    key = key_of(stacks, way, effect)
-    return _follow(known, asked, deeper, seen, todo, turn, key, base, node)
-
-
-@njit(nogil=True, cache=True)
-def cross(
-    table: LexerTable,
-    effects: EffectTable,
-    known: Known,
-    trie: FlatTrie,
-    path: Path,
-    seen: Memory,
-    turn: int,
-    asked: Asked,
-    deeper: Asked,
-    todo: Todo,
-    ends: Asked,
-    row: NDArray[np.int32],
-) -> int:
-    """Walk tokens through all further lexemes, and mark in `row` those that end viable.
-
-    seen:   the (thread, base, node) that have been on the list in this `turn`
-    asked:  first the questions to begin with; then those that `known` has no answer to
-    deeper: gains the questions that look below a cut stack
-    todo:   is emptied
-    ends:   if it has room, gains all ends, and `row` nothing
-
-    Returns DONE, also where questions are left; or NO_EFFECT or NO_ROOM, and is to be called
-    again, as nothing is lost.
-    """
-    if not _resume(known, trie, seen, turn, asked, deeper, todo, row):
-        return NO_ROOM
-    while todo.used[0] > 0:
-        index = todo.used[0] - 1
-        thread, base, root = todo.thread[index], todo.base[index], todo.node[index]
-        todo.used[0] = index
-        result = DONE
-        stacks = known.stacks[thread]
-        path.state[0] = known.state[thread]
-        path.effect[0] = 0
-        above = trie.depth[root]
-        node = root + 1
-        stop = trie.end[root]
-        while node < stop:
-            depth = trie.depth[node] - above
-            state, effect = _step(table, effects, path, depth, trie.byte[node])
-            if state == DEAD:
-                node = trie.end[node]
-                continue
-            if effect == UNKNOWN:
-                result = NO_EFFECT
-                break
-            if not _meet(
-                table, known, trie, seen, turn, asked, deeper, todo, ends, row,
-                stacks, state, effect, base, node,
-            ):  # fmt: skip
-                result = NO_ROOM
-                break
-            node += 1
-        if result != DONE:  # to be walked again
-            index = todo.used[0]
-            todo.thread[index], todo.base[index], todo.node[index] = thread, base, root
-            todo.used[0] = index + 1
-            return result
-    return DONE
-
-
-@njit(nogil=True, cache=True)
-def enter(
-    table: LexerTable,
-    alike: Alike,
-    known: Known,
-    trie: FlatTrie,
-    height: NDArray[np.int32],
-    path: Path,
-    seen: Memory,
-    turn: int,
-    asked: Asked,
-    deeper: Asked,
-    todo: Todo,
-    ends: Asked,
-    thread: int,
-    row: NDArray[np.int32],
-    changed: NDArray[np.int32],
-) -> int:
-    """Walk all tokens from a state that is like another one, where they do not end alike.
-
-    What follows the lexeme is put on the list, for `cross`.
-
-    thread:  begins at the root, in that state
-    row:     gains the tokens that end inside the lexeme and viable
-    changed: int32[W], gains all tokens that do not end as from the other state
-
-    Returns DONE, or NO_ROOM and is to be called again.
-    """
-    start, stacks = known.state[thread], known.stacks[thread]
-    path.state[0] = start
-    path.effect[0] = alike.base[start]  # the states of the other walk
-    apart = 0  # up to this node everything is changed
-    node = 1
-    stop = trie.end[0]
-    while node < stop:
-        depth = trie.depth[node]
-        column = table.byte_class[trie.byte[node]]
-        state = table.next[path.state[depth - 1], column]
-        if node >= apart:
-            other = table.next[path.effect[depth - 1], column]
-            if _ends_alike(alike, height, node, state, other):
-                node = trie.end[node]
-                continue
-            path.effect[depth] = other
-            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
-                apart = trie.end[node]
-        path.state[depth] = state
-        if trie.first[node] != trie.first[node + 1]:
-            mark(trie, node, changed)
-        if state != DEAD and not _meet(
-            table, known, trie, seen, turn, asked, deeper, todo, ends, row,
-            stacks, state, 0, CUT_OFF, node,
-        ):  # fmt: skip
-            return NO_ROOM
-        node += 1
-    return DONE
-
-
-class Parts(NamedTuple):
-    """What crossings run on, but for the tokens and their masks."""
-
-    table: LexerTable
-    alike: Alike
-    effects: EffectTable
-    known: Known
-    height: NDArray[np.int32]  # [N] of the whole vocabulary's trie, see `heights`
-    path: Path
-    seen: Memory
-    asked: Asked
-    deeper: Asked
-    todo: Todo
-    ends: Asked
-
-
-@structref.register
-class _BoundType(types.StructRef):
-    """The type of `Bound` in kernels."""
-
-    def preprocess_fields(self, fields: Any) -> Any:
-        """Fields are what they are, and no literals."""
-        return tuple((name, types.unliteral(kind)) for name, kind in fields)  # type: ignore[no-untyped-call]
-
-
-class Bound(structref.StructRefProxy):
-    """`Parts` handed over to kernels once: to pass sixty arrays with each call takes 20 us."""
-
-    @property
-    def parts(self) -> Parts:
-        """The arrays themselves, not copies."""
-        parts: Parts = self._parts(self)
-        return parts
-
-    @staticmethod
-    @njit(cache=True)
-    def _parts(bound: Bound) -> Parts:
-        return bound.parts
-
-
-structref.define_proxy(Bound, _BoundType, ["parts"])  # type: ignore[no-untyped-call]
-
-
-@njit(cache=True)
-def bind(parts: Parts) -> Bound:
-    """Hand `parts` over."""
-    return Bound(parts)  # type: ignore[no-untyped-call]
-
-
-@njit(nogil=True, cache=True)
-def cross_bound(bound: Bound, trie: FlatTrie, turn: int, row: NDArray[np.int32]) -> int:
-    """`cross` on what was handed over."""
-    all_ = bound.parts
-    return cross(
-        all_.table,
-        all_.effects,
-        all_.known,
-        trie,
-        all_.path,
-        all_.seen,
-        turn,
-        all_.asked,
-        all_.deeper,
-        all_.todo,
-        all_.ends,
-        row,
-    )
-
-
-@njit(nogil=True, cache=True)
-def enter_bound(
-    bound: Bound,
-    trie: FlatTrie,
-    turn: int,
-    thread: int,
-    row: NDArray[np.int32],
-    changed: NDArray[np.int32],
-) -> int:
-    """`enter` on what was handed over."""
-    all_ = bound.parts
-    return enter(
-        all_.table,
-        all_.alike,
-        all_.known,
-        trie,
-        all_.height,
-        all_.path,
-        all_.seen,
-        turn,
-        all_.asked,
-        all_.deeper,
-        all_.todo,
-        all_.ends,
-        thread,
-        row,
-        changed,
-    )
-
-
-@njit(nogil=True, cache=True)
-def push_bound(bound: Bound, slice_: int, base: int) -> int:
-    """`push` on what was handed over."""
-    return push(bound.parts.known, slice_, base)

@@ -29,7 +29,6 @@ from constrain.masks.kernels import (
     EFFECT_BITS,
     UNKNOWN,
     EffectTable,
-    Forest,
     Hits,
     LexerTable,
     Path,
@@ -39,7 +38,7 @@ from constrain.masks.kernels import (
     mark_all,
     walk,
 )
-from constrain.masks.trie import Ends, FlatTrie, build_trie, rank_ends, remainder_tries
+from constrain.masks.trie import Ends, FlatTrie, Forest, build_trie, rank_ends, remainder_tries
 from constrain.vocabulary import Vocabulary
 
 MAX_SMALL = 16_384

@@ -24,9 +24,8 @@ from safetensors.numpy import save
 
 from constrain.automata.lexer import Members
 from constrain.errors import StoreCorruptError, StoreMismatchError, StoreVersionError
-from constrain.masks.kernels import Forest
 from constrain.masks.rows import LexerRow
-from constrain.masks.trie import FlatTrie
+from constrain.masks.trie import FlatTrie, Forest
 
 FORMAT = "constrain-mask-store"
 VERSION = "3"
@@ -118,8 +117,12 @@ def read_store(path: Path, *, grammar: str, vocabulary: str) -> StoreContent:
 
 
 def _map(path: Path) -> Arrays:
-    """The arrays of a safetensors file that was checked, memory-mapped."""
-    content = np.memmap(path, np.uint8, mode="r")
+    """The arrays of a safetensors file that was checked, memory-mapped.
+
+    Writable like those that are computed, since kernels would be compiled anew for others; what
+    is written never reaches the file.
+    """
+    content = np.memmap(path, np.uint8, mode="c")
     length = int(content[:8].view("<u8")[0])
     header = json.loads(content[8 : 8 + length].tobytes())
     body = content[8 + length :]

@@ -18,8 +18,9 @@ from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
+
+from constrain.kernel import kernel
 
 
 class FlatTrie(NamedTuple):
@@ -34,6 +35,18 @@ class FlatTrie(NamedTuple):
     end: NDArray[np.int32]  # [N] one past the node's subtree
     first: NDArray[np.int32]  # [N + 1] index of the node's first token
     tokens: NDArray[np.int32]  # [K] token ids
+
+
+class Forest(NamedTuple):
+    """What is left of tokens behind the ways in which a lexeme ends inside them.
+
+    One trie for each way, all in one preorder. R of them.
+    """
+
+    trie: FlatTrie
+    root: NDArray[np.int32]  # [R]
+    cut: NDArray[np.int32]  # [R] the way, see `LexerTable.cut`
+    effect: NDArray[np.int32]  # [R] of the bytes before
 
 
 class Ends(NamedTuple):
@@ -119,7 +132,7 @@ def remainder_tries(
     return tries, roots, np.unique(keys >> _group_bit(ends))
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _bits(number: int) -> int:
     """How many bits the numbers below `number` take."""
     n_bits = 1
@@ -128,18 +141,18 @@ def _bits(number: int) -> int:
     return n_bits
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _token_bits(ends: Ends) -> int:
     """A key is (group, rank, token), the token in that many bits."""
     return _bits(ends.start.size)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _group_bit(ends: Ends) -> int:
     return _bits(ends.start.size) + _bits(ends.place.size)
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _remainders(
     trie: FlatTrie,
     ends: Ends,
@@ -194,7 +207,7 @@ def _from_keys(ends: Ends, keys: NDArray[np.int64]) -> tuple[FlatTrie, NDArray[n
     )
 
 
-@njit(nogil=True, cache=True)
+@kernel
 def _fill(
     ends: Ends,
     groups: NDArray[np.int64],

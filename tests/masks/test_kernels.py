@@ -15,36 +15,38 @@ from numpy.typing import NDArray
 
 from constrain import bitmask
 from constrain.decode.crossing import _asked, _memory, _todo, _with
-from constrain.masks.kernels import (
+from constrain.masks.cross import (
     BASE_BITS,
     CUT_OFF,
-    DEAD,
-    EFFECT_BITS,
     END,
     INDENT,
     MIXED,
     MOVE,
-    NO_EFFECT,
-    NO_ROOM,
     SLICE,
     UNDERFLOW,
-    UNKNOWN,
     WAY_BITS,
     WHOLE,
     Asked,
-    EffectTable,
-    Hits,
     Known,
-    LexerTable,
-    Path,
     _put_in_turn,
     cross,
     find,
     key_of,
-    mark_all,
     push,
     put,
     put_all,
+)
+from constrain.masks.kernels import (
+    DEAD,
+    EFFECT_BITS,
+    NO_EFFECT,
+    NO_ROOM,
+    UNKNOWN,
+    EffectTable,
+    Hits,
+    LexerTable,
+    Path,
+    mark_all,
     walk,
 )
 from constrain.masks.trie import FlatTrie

@@ -18,8 +18,9 @@ from constrain.automata.margin import Margin, moved
 from constrain.automata.regex import compile_pattern
 from constrain.errors import GrammarLimitError
 from constrain.grammar.rules import Production, Terminal
-from constrain.masks.kernels import EFFECT_BITS, UNKNOWN, Forest
+from constrain.masks.kernels import EFFECT_BITS, UNKNOWN
 from constrain.masks.rows import Effects, LexerRow, Walker, Way
+from constrain.masks.trie import Forest
 from tests import strategies
 from tests.masks.test_trie import Pairs, node_strings
 
