@@ -125,6 +125,24 @@ class MaskStore:
             self._engine.forget()
             self._engine.masker.forget()
 
+    def memory(self) -> dict[str, int]:
+        """Bytes of arrays by what they are for; those of schemas over a vocabulary are shared.
+
+        vocabulary: the tokens' trie; lexer: its transitions; rows: what tokens do from its states;
+        masks: those that are finished; answers: what the parser said. Each is bounded:
+        `MAX_WARM_BYTES` and `MAX_POOL_ROWS` rows, `MAX_ROW_BYTES` masks, `MAX_ANSWERS` answers.
+        """
+        with self._engine.lock:
+            masker = self._engine.masker
+            walker = masker.walker
+            return {
+                "vocabulary": walker.n_bytes(),
+                "lexer": walker.lexer.next.nbytes,
+                "rows": sum(row.n_bytes() for row in masker.lexer_rows.values()),
+                "masks": masker.n_bytes(),
+                "answers": masker.crossing.n_bytes(),
+            }
+
     def save(self, path: Path | str) -> None:
         """Write the store to `path`, through a temporary name.
 

@@ -97,6 +97,12 @@ class Crossing:
         """Whether it is time to forget."""
         return self._n_answers > MAX_ANSWERS or int(self._bases.used[0]) > MAX_BASES // 2
 
+    def n_bytes(self) -> int:
+        """Of the parser's answers, and of the lists of the walks."""
+        memories = self._moves, self._verdicts, self._grafts, self._wholes, self._bases, self._seen
+        lists = self._todo, self._asked, self._deeper, self._threads, self._slices
+        return sum(array.nbytes for arrays in (*memories, *lists) for array in arrays)
+
     def forget(self) -> None:
         """Drop all answers of the parser."""
         self._parts: Parts | None = None

@@ -64,6 +64,7 @@ class Masker:
     Attributes:
         lexer_rows: per lexer state, what the vocabulary can do from it; grows on demand.
         walker: computes them.
+        crossing: takes tokens across the ends of lexemes.
         max_rows: how many finished masks are kept.
     """
 
@@ -81,7 +82,7 @@ class Masker:
         self.walker = walker
         self._adjacency = adjacency
         self._completer = completer
-        self._crossing = Crossing(machine, walker, adjacency, self.is_viable)
+        self.crossing = Crossing(machine, walker, adjacency, self.is_viable)
         self._finished: dict[Thread, Row | None] = {}  # None: look deeper
         self._crossings: dict[Thread, Crossed] = {}
         self.max_rows = max(64, max_row_bytes // (4 * walker.words))
@@ -90,11 +91,17 @@ class Masker:
         """Drop all finished masks; the next ones are computed anew."""
         self._finished.clear()
         self._crossings.clear()
-        self._crossing.forget()
+        self.crossing.forget()
+
+    def n_bytes(self) -> int:
+        """Of all masks that are kept, finished or not."""
+        crossed = [row for c in self._crossings.values() for row in (c.row, c.changed)]
+        rows = [*self._finished.values(), *crossed]
+        return sum({id(row): row.nbytes for row in rows if row is not None}.values())
 
     def row(self, thread: Thread) -> Row:
         """int32[W], read-only: the tokens that keep `thread` viable."""
-        if self._crossing.is_full():
+        if self.crossing.is_full():
             self.forget()
         stacks, state = thread
         depth = FIRST_DEPTH
@@ -138,7 +145,7 @@ class Masker:
         stacks, state = thread
         hits, _ = self.walker.walk(state)
         for end, effect, nodes in by_end(hits):
-            after = self._crossing.measured(stacks, effect), end
+            after = self.crossing.measured(stacks, effect), end
             yield after, tokens_at(self.walker.trie, nodes, self.walker.words)
         yield from self._crossing_ends(thread)
         following = self._machine.next_lexeme(thread)
@@ -152,7 +159,7 @@ class Masker:
         parser = self._machine.parser
         below = parser.beneath(stacks, FIRST_DEPTH)
         top = stacks if below is None else parser.cut(stacks, FIRST_DEPTH)
-        for after, nodes in self._crossing.ends(top, below, stored.forest):
+        for after, nodes in self.crossing.ends(top, below, stored.forest):
             yield after, tokens_at(stored.forest.trie, nodes, self.walker.words)
         if stored.changed is not None:
             for after, row in self._crossing_ends((stacks, stored.base)):
@@ -198,7 +205,7 @@ class Masker:
             row |= stored.inside
             changed = stored.changed
             for end, effect, tokens in stored.unsure:
-                if self._completer.is_viable((self._crossing.measured(stacks, effect), end)):
+                if self._completer.is_viable((self.crossing.measured(stacks, effect), end)):
                     row |= tokens
         if other is not None and changed is not None:
             row |= other & ~changed
@@ -224,7 +231,7 @@ class Masker:
                 known = self._crossed((parser.cut(stacks, upper), state), upper)
                 if len(known.deeper.key):
                     row = known.row.copy()
-                    deeper = self._crossing.mark_deeper(known.deeper, below, known.trie, row)
+                    deeper = self.crossing.mark_deeper(known.deeper, below, known.trie, row)
                     known = known._replace(row=row, deeper=deeper)
             if len(known.deeper.key):
                 if len(self._crossings) >= self.max_rows:
@@ -233,7 +240,7 @@ class Masker:
         return known
 
     def _cross(self, stacks: Stacks, state: int) -> Crossed:
-        row, crossing, whole = self.walker.new_row(), self._crossing, self.walker.trie
+        row, crossing, whole = self.walker.new_row(), self.crossing, self.walker.trie
         if state in self.lexer_rows or not self.walker.is_small(state):
             forest = self.lexer_row(state).forest
             deeper = crossing.mark(stacks, forest, row)

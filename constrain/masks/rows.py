@@ -66,6 +66,13 @@ class LexerRow(NamedTuple):
     base: int = 0
     changed: NDArray[np.int32] | None = None  # [W]
 
+    def n_bytes(self) -> int:
+        """Of all arrays."""
+        forest = (*self.forest.trie, self.forest.root, self.forest.cut, self.forest.effect)
+        changed = () if self.changed is None else (self.changed,)
+        arrays = self.inside, *forest, *changed, *(tokens for *_, tokens in self.unsure)
+        return sum(array.nbytes for array in arrays)
+
 
 class Effects:
     """What tokens do to the indentation of the current line, numbered; 0 is nothing.
@@ -149,6 +156,10 @@ class Walker:
         """The whole vocabulary."""
         ids = np.array([token for token, string in enumerate(self._tokens) if string], np.int64)
         return build_trie(self._ends, ids)
+
+    def n_bytes(self) -> int:
+        """Of the vocabulary's trie and what is known of its tokens' ends."""
+        return sum(array.nbytes for array in (*self.trie, *self._ends, self.heights))
 
     def table(self) -> LexerTable:
         """The lexer's arrays as they are now; the same object as long as they are the same."""

@@ -60,9 +60,7 @@ def check_rows(engine: Engine, walk: tuple[int, ...], **rooms: int) -> None:
     vocabulary = engine.vocabulary
     threads: Threads = (machine.initial,)
     with with_constants(crossing, **rooms):
-        masks._crossing = crossing.Crossing(
-            machine, masks.walker, masks._adjacency, masks.is_viable
-        )
+        masks.crossing = crossing.Crossing(machine, masks.walker, masks._adjacency, masks.is_viable)
         for step, choice in enumerate(walk):
             if not step % 3:
                 masks.forget()

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import constrain
 from constrain import Grammar, MaskStore, Matcher, Production, Terminal, Vocabulary, bitmask
+from constrain.decode import engine
 from constrain.decode.masker import Masker
 from constrain.errors import BudgetError, DeadEndError, MatcherError
 from tests.reference import fewest_tokens
@@ -473,3 +474,53 @@ def test_a_hundred_thousand_tokens_are_taken_apart_without_recursion(
 def test_a_deep_text_may_be_given_at_once(json_store: MaskStore) -> None:
     matcher = after(json_store, b"[" * DEPTH + b"]" * DEPTH)
     assert matcher.is_accepting()
+
+
+# What is shared is bounded, and forgotten without a trace.
+
+
+@pytest.mark.parametrize(("states", "masks"), [(2, 10_000), (10_000, 1)])
+def test_forgetting_what_texts_share_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch, states: int, masks: int
+) -> None:
+    text = b'{"a": [1, {"b": true}], "c": "d"}'
+    steady = constrain.compile(Grammar.builtin("json"), VOCABULARY).matcher()
+    monkeypatch.setattr(engine, "MAX_STATES", states)
+    store = constrain.compile(Grammar.builtin("json"), VOCABULARY)
+    store._engine.masker.max_rows = masks
+    forgetful = [store.matcher(), store.matcher()]
+    for byte in text:
+        expected = mask(steady)
+        assert [mask(one) for one in forgetful] == [expected, expected]
+        assert all(one.accept_token(byte) for one in (steady, *forgetful))
+        assert len(store._engine._states) <= states
+        assert len(store._engine._masks) <= masks
+    assert all(one.accept_token(END) and one.is_terminated() for one in forgetful)
+    assert not any(mask(forgetful[0]))
+
+
+def test_a_token_that_another_matcher_read_is_refused_where_it_must_be(
+    json_store: MaskStore,
+) -> None:
+    one, other = after(json_store, b"[1"), after(json_store, b"[1")
+    assert one.accept_token(ord("]"))
+    assert one.accept_token(END)
+    assert not one.accept_token(END)
+    assert not one.accept_token(ord("]"))
+    assert other.accept_token(ord("]"))
+    assert not other.accept_token(ord("]"))
+    assert not other.accept_token(-1)
+    assert other.accept_token(np.int64(END))  # type: ignore[arg-type]
+
+
+def test_memory_is_told_and_given_back() -> None:
+    store = constrain.compile(Grammar.builtin("json"), VOCABULARY)
+    before = store.memory()
+    for n in range(20):
+        mask(after(store, b"[" * n))
+    full = store.memory()
+    assert full["masks"] > before["masks"] == 0
+    assert full["answers"] >= before["answers"] > 0
+    assert before["vocabulary"] > sum(map(len, TOKENS))
+    store.forget()
+    assert store.memory()["masks"] == 0
