@@ -260,6 +260,13 @@ def test_a_kernel_that_does_not_compile_keeps_nobody_waiting(folder: Path) -> No
     FileLock(lock).acquire(timeout=0)
 
 
+def test_what_a_start_does_not_need_is_not_loaded() -> None:
+    names = ("torch", "transformers", "lark", "filelock", "concurrent.futures.thread")
+    code = f"import sys, constrain; print([name for name in {names} if name in sys.modules])"
+    command = [sys.executable, "-c", code]
+    assert subprocess.check_output(command, cwd=ROOT, text=True).strip() == "[]"
+
+
 def test_without_numbas_compiler_a_kernel_is_python(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(config, "DISABLE_JIT", True)
     assert kernel(below_limit) is below_limit

@@ -13,7 +13,7 @@ from pathlib import Path
 from constrain.errors import GrammarLimitError, GrammarSyntaxError, UndefinedSymbolError
 from constrain.grammar.ebnf import BnfWriter
 from constrain.grammar.larkfile import Module, Symbol, read_module
-from constrain.grammar.pattern import escape
+from constrain.grammar.literal import escape
 from constrain.grammar.rules import Grammar, Lexing, Terminal, Ties
 
 

@@ -28,6 +28,7 @@ from constrain.errors import (
     PatternError,
 )
 from constrain.grammar.larkfile import Body, Definition, Node, Source, declared_problem, name_token
+from constrain.grammar.literal import escape
 
 MAX_PATTERN = 200_000  # characters of one terminal's pattern
 MAX_REPEAT = 65_536  # n and m of `~n..m`
@@ -194,14 +195,6 @@ def scoped(pattern: str, flags: str = "") -> str:
         return pattern
     # In verbose mode the pattern may end in a comment, which would hide the bracket.
     return f"(?{letters}:{pattern}\n)" if "x" in letters else f"(?{letters}:{pattern})"
-
-
-def escape(text: str) -> str:
-    """Return a pattern that matches exactly `text`; without raw line ends."""
-    escaped = re.escape(text)
-    for raw, shown in (("\\\n", r"\n"), ("\\\r", r"\r"), ("\\\t", r"\t"), ("\\\f", r"\f")):
-        escaped = escaped.replace(raw, shown)
-    return escaped
 
 
 def shortest_where_lazy(piece: Piece, source: Source, at: Token) -> Piece:

@@ -10,7 +10,8 @@ from constrain.grammar.builtin import builtin
 from constrain.grammar.compose import compose
 from constrain.grammar.gbnf import from_ebnf
 from constrain.grammar.larkgrammar import from_lark
-from constrain.grammar.pattern import ANY_CHARACTER, check_pattern, escape, scoped
+from constrain.grammar.literal import escape
+from constrain.grammar.pattern import ANY_CHARACTER, check_pattern, scoped
 from constrain.grammar.rules import Grammar, Production, Terminal
 
 __all__ = ["builtin", "compose", "from_choices", "from_ebnf", "from_lark", "from_regex"]

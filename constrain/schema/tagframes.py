@@ -13,7 +13,7 @@ from typing import NamedTuple
 from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import DEAD, FINAL
 from constrain.automata.regex import compile_pattern
-from constrain.grammar.pattern import escape
+from constrain.grammar.literal import escape
 from constrain.schema.frame import Awaited, End
 from constrain.schema.frames import Frames
 from constrain.schema.freetext import free_text, only_begins

@@ -124,6 +124,23 @@ def test_large_batches_are_shared_by_threads(
     assert shares == ([n_threads] * 2 if n_threads > 1 else [])
 
 
+def test_the_kernels_do_the_same_as_python(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("_mask_row", "_is_dead"):
+        monkeypatch.setattr(apply, name, getattr(apply, name).py_func)
+    rng = np.random.default_rng(5)
+    for dtype in DTYPES:
+        logits = random_logits(rng, 3, 75).to(dtype)
+        bitmask = random_bitmask(rng, 3, 2, 75)
+        bitmask[2] = 0
+        wanted = expected(logits, bitmask)
+        apply_bitmask_(logits, bitmask)
+        assert same_bits(logits, wanted)
+        is_dead = (logits == -torch.inf).all(dim=1).tolist()
+        assert dead_rows(logits, list(bitmask.numpy())) == is_dead
+        assert is_dead[2]
+        assert not is_dead[0]
+
+
 def test_a_long_row_is_masked_as_a_short_one() -> None:
     rng = np.random.default_rng(0)
     bitmask = random_bitmask(rng, 3, 1_000, 32_000)
