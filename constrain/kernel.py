@@ -51,9 +51,11 @@ _settings: Any = config
 @overload
 def kernel(function: Function, /) -> Function: ...
 @overload
-def kernel(*, inline: Inline) -> Callable[[Function], Function]: ...
 def kernel(
-    function: Function | None = None, /, *, inline: Inline = "never"
+    *, inline: Inline = "never", allocates: bool = False
+) -> Callable[[Function], Function]: ...
+def kernel(
+    function: Function | None = None, /, *, inline: Inline = "never", allocates: bool = False
 ) -> Function | Callable[[Function], Function]:
     """Compile a function when it is first called, or take what an earlier process compiled.
 
@@ -63,14 +65,17 @@ def kernel(
         function: over numbers, arrays, and named tuples and structs of them. What it refers to
             outside itself are numbers, such tuples, modules that are not ours, and other kernels.
         inline: "always" puts it into its callers before anything is optimised.
+        allocates: it makes arrays, or has structs among its arguments. Else references to arrays
+            are not counted, which in a loop over nodes takes several times what the loop does.
     """
     if function is None:
-        return lambda function: _kernel(function, inline)
-    return _kernel(function, inline)
+        return lambda function: _kernel(function, inline, allocates)
+    return _kernel(function, inline, allocates)
 
 
-def _kernel(function: Function, inline: Inline) -> Function:
-    compiled = numba.njit(nogil=True, inline=inline)(function)
+def _kernel(function: Function, inline: Inline, allocates: bool) -> Function:
+    options: dict[str, Any] = {"nogil": True, "inline": inline, "_nrt": allocates}
+    compiled = numba.njit(**options)(function)
     if compiled is not function:
         _keep(compiled)
     return cast(Function, compiled)

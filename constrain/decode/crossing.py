@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from constrain.decode.machine import Machine, Thread
 from constrain.decode.stacks import Stacks, StackUnderflow
-from constrain.masks.bound import Bound, Parts, bind, cross_bound, enter_bound, push_bound
+from constrain.masks.bound import (
+    Bound,
+    Parts,
+    bind,
+    cross_bound,
+    enter_bound,
+    extent_bound,
+    push_bound,
+)
 from constrain.masks.cross import (
     CUT_OFF,
     END,
@@ -120,6 +128,15 @@ class Crossing:
         self._stacks_below = {CUT_OFF: self._machine.parser.underflow}  # all of a base
         self._wholes = _memory(FIRST_ROOM)
         self._verdicts = _memory(FIRST_ROOM)
+
+    def is_small(self, state: int) -> bool:
+        """Whether few tokens can come from `state`, or few end otherwise than from its base."""
+        walker = self._walker
+        small = walker.small.get(state)
+        if small is None:
+            n_met = extent_bound(self._bound(), walker.trie, state, walker.max_small)
+            small = walker.small[state] = n_met <= walker.max_small
+        return small
 
     def mark(self, stacks: Stacks, forest: Forest, row: Row) -> Deeper:
         """Add to `row` the tokens of `forest` that leave something viable.

@@ -241,7 +241,7 @@ class Masker:
 
     def _cross(self, stacks: Stacks, state: int) -> Crossed:
         row, crossing, whole = self.walker.new_row(), self.crossing, self.walker.trie
-        if state in self.lexer_rows or not self.walker.is_small(state):
+        if state in self.lexer_rows or not crossing.is_small(state):
             forest = self.lexer_row(state).forest
             deeper = crossing.mark(stacks, forest, row)
             return Crossed(row, None, deeper, forest.trie, is_direct=False)

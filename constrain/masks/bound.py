@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from constrain.automata.lexer import Alike
 from constrain.kernel import kernel
 from constrain.masks.cross import Asked, Known, Memory, Todo, cross, enter, push
-from constrain.masks.kernels import EffectTable, LexerTable, Path
+from constrain.masks.kernels import EffectTable, LexerTable, Path, extent
 from constrain.masks.trie import FlatTrie
 
 
@@ -62,7 +62,7 @@ class Bound(structref.StructRefProxy):
         return parts
 
     @staticmethod
-    @kernel
+    @kernel(allocates=True)
     def _parts(bound: Bound) -> Parts:
         return bound.parts
 
@@ -70,13 +70,13 @@ class Bound(structref.StructRefProxy):
 structref.define_proxy(Bound, _BoundType, ["parts"])  # type: ignore[no-untyped-call]
 
 
-@kernel
+@kernel(allocates=True)
 def bind(parts: Parts) -> Bound:
     """Hand `parts` over."""
     return Bound(parts)  # type: ignore[no-any-return]
 
 
-@kernel
+@kernel(allocates=True)
 def cross_bound(bound: Bound, trie: FlatTrie, turn: int, row: NDArray[np.int32]) -> int:
     """`cross` on what was handed over."""
     all_ = bound.parts
@@ -96,7 +96,7 @@ def cross_bound(bound: Bound, trie: FlatTrie, turn: int, row: NDArray[np.int32])
     )
 
 
-@kernel
+@kernel(allocates=True)
 def enter_bound(
     bound: Bound,
     trie: FlatTrie,
@@ -126,7 +126,14 @@ def enter_bound(
     )
 
 
-@kernel
+@kernel(allocates=True)
+def extent_bound(bound: Bound, trie: FlatTrie, start: int, most: int) -> int:
+    """`extent` on what was handed over."""
+    all_ = bound.parts
+    return extent(all_.table, all_.alike, start, trie, all_.height, all_.path, most)
+
+
+@kernel(allocates=True)
 def push_bound(bound: Bound, slice_: int, base: int) -> int:
     """`push` on what was handed over."""
     return push(bound.parts.known, slice_, base)

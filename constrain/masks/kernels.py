@@ -129,7 +129,7 @@ def walk(
     return DONE
 
 
-@kernel
+@kernel(allocates=True)
 def heights(trie: FlatTrie) -> NDArray[np.int32]:
     """int32[N]: the most bytes below each node."""
     height = np.zeros(len(trie.byte), np.int32)

@@ -33,7 +33,6 @@ from constrain.masks.kernels import (
     LexerTable,
     Path,
     differ,
-    extent,
     heights,
     mark_all,
     walk,
@@ -127,6 +126,7 @@ class Walker:
         ways: the ways in which lexemes end, by number.
         path: scratch for the kernels.
         max_small: see `MAX_SMALL`.
+        small: states from which walks are known to meet no more nodes, or more.
     """
 
     def __init__(self, lexer: Lexer, vocabulary: Vocabulary) -> None:
@@ -139,7 +139,7 @@ class Walker:
         self.path = Path(np.zeros(longest, np.int32), np.zeros(longest, np.int32))
         self._tokens = vocabulary.tokens
         self.max_small = MAX_SMALL
-        self._small: dict[int, bool] = {}
+        self.small: dict[int, bool] = {}
         self._kills = np.zeros((64, lexer.next.shape[1]), np.bool_)
         self._n_known = 0
         no_way, no_line_end = np.zeros(0, np.int32), np.zeros(0, np.bool_)
@@ -183,16 +183,6 @@ class Walker:
     def alike(self) -> Alike:
         """What the lexer says of states that are like others; nothing where it says so."""
         return self.lexer.alike or _NONE_ALIKE
-
-    def is_small(self, state: int) -> bool:
-        """Whether few tokens can come from `state`, or few end otherwise than from its base."""
-        small = self._small.get(state)
-        if small is None:
-            n_met = extent(
-                self.table(), self.alike, state, self.trie, self.heights, self.path, self.max_small
-            )
-            small = self._small[state] = n_met <= self.max_small
-        return small
 
     def walk(self, state: int) -> tuple[Hits, Hits]:
         """Where the vocabulary's tokens end from a lexer state, and where they end the lexeme."""
@@ -255,7 +245,7 @@ class Walker:
         kinds = table.cut[cuts.state].astype(np.int64) << EFFECT_BITS | cuts.effect
         found, group = np.unique(kinds, return_inverse=True)
         ways = (found >> EFFECT_BITS).astype(np.int32)
-        killed = table.kills[ways][:, table.byte_class]
+        killed = np.ascontiguousarray(table.kills[ways][:, table.byte_class])
         trie, root, left = remainder_tries(self.trie, self._ends, cuts.node, group, killed)
         effects = found[left] & ((1 << EFFECT_BITS) - 1)
         return Forest(trie, root[: len(left)], ways[left], effects.astype(np.int32))
@@ -273,8 +263,9 @@ class Walker:
             self.ways.append(way)
             if number == len(self._kills):
                 self._kills = np.concatenate([self._kills, np.zeros_like(self._kills)])
-            table = self.lexer.table
-            self._kills[number] = table.accepting[table.next[list(way[1])]].any(axis=0)
+            if way[1]:
+                table = self.lexer.table
+                self._kills[number] = table.accepting[table.next[list(way[1])]].any(axis=0)
         return number
 
 

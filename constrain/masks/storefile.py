@@ -25,10 +25,10 @@ from safetensors.numpy import save
 from constrain.automata.lexer import Members
 from constrain.errors import StoreCorruptError, StoreMismatchError, StoreVersionError
 from constrain.masks.rows import LexerRow
-from constrain.masks.trie import FlatTrie, Forest
+from constrain.masks.trie import Forest, columns, node_rows
 
 FORMAT = "constrain-mask-store"
-VERSION = "3"
+VERSION = "4"
 
 _TYPES = {"U8": "|u1", "I32": "<i4", "I64": "<i8"}
 
@@ -182,7 +182,7 @@ def _pack(content: StoreContent) -> Arrays:
         "row.inside": np.stack(inside) if inside else np.zeros((0, 0), np.int32),
         "row.unsure_end": _ends([len(row.unsure) for row in rows]),
         "row.root_end": _ends([len(forest.root) for forest in forests]),
-        "row.node_end": _ends([len(trie.byte) for trie in tries]),
+        "row.node_end": _ends([len(trie.first) for trie in tries]),
         "row.token_end": _ends([len(trie.tokens) for trie in tries]),
         "unsure.state": np.array([state for state, _, _ in unsure], np.int32),
         "unsure.effect": np.array([effect for _, effect, _ in unsure], np.int32),
@@ -192,10 +192,7 @@ def _pack(content: StoreContent) -> Arrays:
         "root.node": _join([forest.root for forest in forests], np.int32),
         "root.way": _join([forest.cut for forest in forests], np.int32),
         "root.effect": _join([forest.effect for forest in forests], np.int32),
-        "trie.byte": _join([trie.byte for trie in tries], np.uint8),
-        "trie.depth": _join([trie.depth for trie in tries], np.int32),
-        "trie.end": _join([trie.end for trie in tries], np.int32),
-        "trie.first": _join([trie.first for trie in tries], np.int32),
+        "trie.node": np.concatenate([np.zeros((0, 4), np.int32), *map(node_rows, tries)]),
         "trie.tokens": _join([trie.tokens for trie in tries], np.int32),
     }
 
@@ -219,15 +216,7 @@ def _unpack(
     begins = np.concatenate([np.zeros((4, 1), np.int64), ends[:, :-1]], axis=1)
     for index, state in enumerate(arrays["row.state"].tolist()):
         parts, roots, nodes, tokens = map(slice, begins[:, index], ends[:, index])
-        # `first` has one entry more than nodes for each trie.
-        first = slice(nodes.start + index, nodes.stop + index + 1)
-        trie = FlatTrie(
-            byte=arrays["trie.byte"][nodes],
-            depth=arrays["trie.depth"][nodes],
-            end=arrays["trie.end"][nodes],
-            first=arrays["trie.first"][first],
-            tokens=arrays["trie.tokens"][tokens],
-        )
+        trie = columns(arrays["trie.node"][nodes], arrays["trie.tokens"][tokens])
         forest = Forest(
             trie, *(arrays[f"root.{part}"][roots] for part in ("node", "way", "effect"))
         )

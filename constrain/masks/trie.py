@@ -27,14 +27,33 @@ class FlatTrie(NamedTuple):
     """A byte trie in preorder, or several one behind the other. A root is the empty string.
 
     The tokens spelled at node n are `tokens[first[n]:first[n + 1]]`, those at or below it
-    `tokens[first[n]:first[end[n]]]`.
+    `tokens[first[n]:first[end[n]]]`. What is known of a node lies side by side, since walks leap
+    from node to node: all but `tokens` are columns of one array, see `columns`.
     """
 
-    byte: NDArray[np.uint8]  # [N] byte on the edge into the node
+    byte: NDArray[np.int32]  # [N] byte on the edge into the node
     depth: NDArray[np.int32]  # [N] bytes from the root
     end: NDArray[np.int32]  # [N] one past the node's subtree
     first: NDArray[np.int32]  # [N + 1] index of the node's first token
     tokens: NDArray[np.int32]  # [K] token ids
+
+
+def columns(nodes: NDArray[np.int32], tokens: NDArray[np.int32]) -> FlatTrie:
+    """The trie whose nodes are the rows of an array.
+
+    Args:
+        nodes: int32[N + 1, 4], end, first token, depth and byte; the last row has the second only.
+        tokens: int32[K].
+    """
+    return FlatTrie(nodes[:-1, 3], nodes[:-1, 2], nodes[:-1, 0], nodes[:, 1], tokens)
+
+
+def node_rows(trie: FlatTrie) -> NDArray[np.int32]:
+    """What `columns` made a trie of: int32[N + 1, 4]."""
+    nodes = np.zeros((len(trie.first), 4), np.int32)
+    nodes[:, 1] = trie.first
+    nodes[:-1, 0], nodes[:-1, 2], nodes[:-1, 3] = trie.end, trie.depth, trie.byte
+    return nodes
 
 
 class Forest(NamedTuple):
@@ -186,28 +205,15 @@ def _from_keys(ends: Ends, keys: NDArray[np.int64]) -> tuple[FlatTrie, NDArray[n
     """The tries of sorted keys, one a group, and their roots."""
     ranks = (keys >> _token_bits(ends)) & ((1 << _bits(ends.place.size)) - 1)
     capacity = int(ends.length[ranks].sum()) + len(keys) + 1
-    trie = FlatTrie(
-        byte=np.zeros(capacity, np.uint8),
-        depth=np.zeros(capacity, np.int32),
-        end=np.zeros(capacity, np.int32),
-        first=np.zeros(capacity + 1, np.int32),
-        tokens=(keys & ((1 << _token_bits(ends)) - 1)).astype(np.int32),
-    )
+    nodes = np.zeros((capacity + 1, 4), np.int32)
+    tokens = (keys & ((1 << _token_bits(ends)) - 1)).astype(np.int32)
     roots = np.zeros(len(keys) + 1, np.int32)
+    trie = columns(nodes, tokens)
     n_nodes, n_roots = _fill(ends, keys >> _group_bit(ends), ranks, trie, roots)
-    return (
-        FlatTrie(
-            byte=trie.byte[:n_nodes].copy(),
-            depth=trie.depth[:n_nodes].copy(),
-            end=trie.end[:n_nodes].copy(),
-            first=trie.first[: n_nodes + 1].copy(),
-            tokens=trie.tokens,
-        ),
-        roots[:n_roots].copy(),
-    )
+    return columns(nodes[: n_nodes + 1].copy(), tokens), roots[:n_roots].copy()
 
 
-@kernel
+@kernel(allocates=True)
 def _fill(
     ends: Ends,
     groups: NDArray[np.int64],

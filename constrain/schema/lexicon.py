@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 from hashlib import blake2b
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,6 +27,9 @@ from constrain.errors import GrammarLimitError
 
 MAX_STATES = 1_000_000
 """Of one schema; a gigabyte."""
+
+ROOMS = (1 << 10, 1 << 14, 1 << 18, MAX_STATES)
+"""For how many states there is room, one after the other."""
 
 WS = b" \t\n\r"
 QUOTE = ord('"')
@@ -59,9 +63,9 @@ class Lexicon(Lexer):
         no, bytes_ = np.zeros(1, np.bool_), np.arange(256, dtype=np.uint8)
         self.table = TerminalTable(nowhere, bytes_, no, none, none, none, none, (), 0, no)
         self.longest = False
-        self.next = np.zeros((1024, 256), np.int32)
-        self.live = np.zeros(1024, np.bool_)
-        self._base, self._within = np.zeros((2, 1024), np.int32)
+        self.next = np.zeros((ROOMS[0], 256), np.int32)
+        self.live = np.zeros(ROOMS[0], np.bool_)
+        self._base, self._within = np.zeros((2, ROOMS[0]), np.int32)
         self.winners: list[tuple[int, ...]] = []
         self.is_line_end: list[bool] = []
         self.rows: list[list[int] | None] = []
@@ -118,23 +122,27 @@ class Lexicon(Lexer):
     def _new_all(self, rows: Row, winners: Sequence[tuple[int, ...]]) -> int:
         """Make a state of each row; the first one."""
         first, n_new = len(self.winners), len(winners)
-        while first + n_new > len(self.next):
-            if len(self.next) >= MAX_STATES:
-                raise GrammarLimitError(
-                    f"the keys and values of the schema take more than {MAX_STATES} states; "
-                    f"make its enumerations or patterns smaller"
-                )
-            # `next` last: an interrupt in between leaves all of them long enough.
-            self.live = np.concatenate([self.live, np.zeros_like(self.live)])
-            self._base = np.concatenate([self._base, np.zeros_like(self._base)])
-            self._within = np.concatenate([self._within, np.zeros_like(self._within)])
-            self.next = np.concatenate([self.next, np.zeros_like(self.next)])
+        if first + n_new > len(self.next):
+            self._make_room(first + n_new)
         self.next[first : first + n_new] = rows
         self.live[first : first + n_new] = True
         self.is_line_end += [False] * n_new
         self.rows += [None] * n_new
         self.winners += winners  # last: now the states are there
         return first
+
+    def _make_room(self, n_states: int) -> None:
+        if n_states > MAX_STATES:
+            raise GrammarLimitError(
+                f"the keys and values of the schema take more than {MAX_STATES} states; "
+                f"make its enumerations or patterns smaller"
+            )
+        # Far ahead: what was never written takes no memory, and what was is copied seldom.
+        room = next(room for room in ROOMS if room >= n_states)
+        # `next` last: an interrupt in between leaves all of them long enough.
+        self.live, self._base = _longer(self.live, room), _longer(self._base, room)
+        self._within = _longer(self._within, room)
+        self.next = _longer(self.next, room)
 
     def state(self, row: Row, winners: tuple[int, ...] = ()) -> int:
         """The state with this row, the dead one where nothing leads on."""
@@ -362,6 +370,12 @@ class Lexicon(Lexer):
                 )
                 found.add(winner if is_clear else self.wrapped(start, winner))
         return tuple(sorted(found))
+
+
+def _longer(array: NDArray[Any], room: int) -> NDArray[Any]:
+    longer = np.zeros((room, *array.shape[1:]), array.dtype)
+    longer[: len(array)] = array
+    return longer
 
 
 def empty_row() -> Row:

@@ -9,7 +9,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from constrain.masks.trie import Ends, FlatTrie, build_trie, rank_ends, remainder_tries
+from constrain.masks.trie import (
+    Ends,
+    FlatTrie,
+    build_trie,
+    columns,
+    node_rows,
+    rank_ends,
+    remainder_tries,
+)
 
 # Three letters, so that strings share prefixes; bytes of both ends, so that order matters.
 BYTES = (0, 97, 255)
@@ -136,7 +144,7 @@ def test_remainders_are_what_is_left_below_the_nodes_group_by_group(
 
 def test_types_and_shapes() -> None:
     trie, ends = all_of([b"ab", b"", b"ab", b"b"])
-    assert [array.dtype for array in trie] == [np.uint8, *[np.int32] * 4]
+    assert [array.dtype for array in trie] == [np.int32] * 5
     assert [len(array) for array in trie] == [4, 4, 4, 5, 3]
     kinds = [np.uint8, np.int64, np.int32, np.int64, np.int64]
     assert [array.dtype for array in ends] == kinds
@@ -148,3 +156,11 @@ def test_no_strings_make_a_root() -> None:
         trie, _ = all_of(strings)
         assert trie.end.tolist() == [1]
         assert trie.first.tolist() == [0, 0]
+
+
+def test_a_trie_is_made_of_its_rows_again() -> None:
+    trie, _ = all_of([b"ab", b"", b"ab", b"b"])
+    again = columns(node_rows(trie), trie.tokens)
+    for one, other in zip(trie, again, strict=True):
+        assert (one == other).all()
+        assert one.strides == other.strides, "for other strides kernels are compiled anew"
