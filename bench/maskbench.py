@@ -12,20 +12,18 @@ a file as they come; a run that was stopped goes on where it was with `--resume`
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from bench.masks import RECORD, machine
+from bench.records import RECORD, machine, today, write
 from bench.schema_cases import Case, read_cases, sample
 from bench.schema_engines import ALL_ENGINES, RealBench, installed
 from bench.schema_judge import PASS
@@ -209,7 +207,7 @@ def report_of(
         name: [results.results[*case.key, name] for case in cases] for name in names if cases
     }
     return {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "machine": before,
         "tokenizer": options.tokenizer.name,
         "schemas": len(cases),
@@ -234,10 +232,7 @@ def heading(report: dict[str, Any]) -> str:
 
 def write_record(report: dict[str, Any]) -> Path:
     """Write the report to `bench/record/<date>-maskbench.json`; the path in the repository."""
-    RECORD.mkdir(exist_ok=True)
-    path = RECORD / f"{report['date']}-maskbench.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return path.relative_to(RECORD.parents[1])
+    return write(report, "maskbench").relative_to(RECORD.parents[1])
 
 
 if __name__ == "__main__":

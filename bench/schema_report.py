@@ -7,8 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from bench.measures import TIMES, statistics
 from bench.schema_judge import (
     CRASH,
     INVALID_ACCEPTED,
@@ -24,7 +23,6 @@ REFERENCE = "llguidance"
 """The engine beside whose times all others' are put."""
 
 FIRST_MASK = ("n", "mean", "p50", "p90", "p99", "max")
-MASK = ("n", "mean", "p50", "p90", "p99", "p99.9", "max")
 MAX_NAMES = 200
 """Cases named for each status of an engine in the record."""
 
@@ -48,8 +46,8 @@ def summary(by_engine: ByEngine) -> dict[str, Any]:
             **_verdicts(results),
             "first_mask_ms": statistics(_first_masks(results), FIRST_MASK),
             "first_mask_ms_common": statistics(_first_masks(results, compiled), FIRST_MASK),
-            "mask_us": statistics(_masks(results), MASK),
-            "mask_us_common": statistics(_masks(results, walked), MASK),
+            "mask_us": statistics(_masks(results)),
+            "mask_us_common": statistics(_masks(results, walked), TIMES),
             "build_s": results[-1].build_s,
             "memory_mb": _memory(results),
             "refused_keywords": _counted(_keywords(results)),
@@ -60,26 +58,6 @@ def summary(by_engine: ByEngine) -> dict[str, Any]:
         for short, results in by_engine.items()
         if results
     }
-
-
-def statistics(values: Sequence[float], names: Sequence[str]) -> dict[str, float]:
-    """The statistics of these names; `p99.9` is a percentile. Empty where there are no values."""
-    if not values:
-        return {}
-    array = np.array(values)
-    known: dict[str, Callable[[], float]] = {
-        "n": lambda: len(array),
-        "mean": lambda: float(array.mean()),
-        "max": lambda: float(array.max()),
-    }
-    return {
-        name: round(known[name]() if name in known else _percentile(array, name), 3)
-        for name in names
-    }
-
-
-def _percentile(array: Any, name: str) -> float:
-    return float(np.percentile(array, float(name.removeprefix("p"))))
 
 
 def _verdicts(results: Sequence[Result]) -> dict[str, Any]:
@@ -194,7 +172,7 @@ def tables(found: Mapping[str, Any]) -> str:
         _spelling_lines(found),
         _split_table(found),
         _time_table(found, "first_mask_ms", "Schema's text to first mask, ms", FIRST_MASK),
-        _time_table(found, "mask_us", "A mask, µs", MASK),
+        _time_table(found, "mask_us", "A mask, µs", TIMES),
         _memory_table(found),
         *(_failures(engine) for engine in found.values()),
     ]

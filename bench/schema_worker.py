@@ -16,6 +16,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.records import resident_mb
 from bench.schema_cases import Case
 from bench.schema_judge import CRASH, OVER, Encoded, Outcome, SchemaEngine, encode, judge_within
 
@@ -225,12 +226,3 @@ def _warm_up(engine: SchemaEngine, schema: str) -> None:
         engine.mask()
     except Exception:  # noqa: BLE001 - what fails here fails in the benchmark too, and is told there
         return
-
-
-def resident_mb(pid: int | None = None) -> float:
-    """A process's resident memory; this one's, if none is named; 0 where it cannot be told."""
-    try:
-        pages = Path(f"/proc/{pid or 'self'}/statm").read_text("ascii").split()[1]
-    except OSError:
-        return 0.0
-    return round(int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6, 2)

@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 
 from bench.maskbench import run
+from bench.measures import statistics
 from bench.schema_cases import Case, Instance, read_cases, sample, spell, spelled
 from bench.schema_judge import STATUSES
-from bench.schema_report import statistics, summary, tables
+from bench.schema_report import summary, tables
 from bench.schema_results import ResultFile
 from bench.schema_worker import Worker, WorkerError
 from tests.fake_engines import FakeBench, only_once
