@@ -157,6 +157,9 @@ class Constrain:
 class LLGuidance:
     """llguidance, with JSON in its own language of grammars."""
 
+    _first: Any
+    _matcher: Any
+
     def __init__(self, tokenizer: Any, vocabulary: Vocabulary) -> None:
         import llguidance.hf  # noqa: PLC0415 - it may be absent
         import llguidance.numpy  # noqa: PLC0415
@@ -225,6 +228,9 @@ class LLGuidance:
 class XGrammar:
     """xgrammar, with its own JSON grammar, on one thread as all others are."""
 
+    _compiled: Any
+    _matcher: Any
+
     def __init__(self, tokenizer: Any, vocabulary: Vocabulary) -> None:
         import xgrammar  # noqa: PLC0415 - it may be absent
 
@@ -287,6 +293,9 @@ class XGrammar:
 
 class OutlinesCore:
     """outlines-core: an index of a regular expression. It has no grammars, only schemas."""
+
+    _index: Any
+    _guide: Any
 
     def __init__(self, vocabulary: Vocabulary) -> None:
         import outlines_core  # noqa: PLC0415 - it may be absent

@@ -22,7 +22,7 @@ from bench.corpora import DEFAULT_N, Corpus, NoCorpusError, corpus, encode, read
 from bench.engines import Engine, builders
 from bench.floor import Fill, Floor
 from bench.measures import TIMES, ratio, seconds, table
-from bench.records import RECORD, machine, resident_mb, today, write
+from bench.records import RECORD, machine, resident_mb, today, trim, write
 from bench.walks import accepted_by_all, measure, probe_all
 from constrain import Grammar, MaskStore, Vocabulary
 
@@ -56,6 +56,7 @@ def build(built: Mapping[str, Callable[[], Engine]]) -> tuple[list[Engine], dict
     """The engines, and what it took to build the tables of tokens of each, by name."""
     engines, costs = [], {}
     for make in built.values():
+        trim()
         before = resident_mb()
         build_s = seconds(lambda make=make: engines.append(make()))  # type: ignore[misc]
         costs[engines[-1].name] = {

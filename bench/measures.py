@@ -58,7 +58,12 @@ def table(title: str, rows: Mapping[str, Mapping[str, float]], columns: Sequence
     return "\n".join(lines) if len(lines) > 1 else ""
 
 
+def cell(value: float, *, is_count: bool = False) -> str:
+    """A number in 12 columns; of large ones no fraction."""
+    return f"{value:12,.{0 if is_count or value >= 1e4 else 2}f}"
+
+
 def _cell(row: Mapping[str, float], column: str) -> str:
     if column not in row:
         return f"{'-':>12}"
-    return f"{row[column]:12,.{0 if column == 'n' else 2}f}"
+    return cell(row[column], is_count=column == "n")

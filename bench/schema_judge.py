@@ -40,6 +40,10 @@ class SchemaEngine(Protocol):
     row: NDArray[np.int32]
     refusals: tuple[type[Exception], ...]
 
+    def forget(self) -> None:
+        """Drop what is kept of other schemas; what is the vocabulary's may stay."""
+        ...
+
     def compile_schema(self, schema: str) -> None:
         """From a schema's JSON text to a first matcher."""
         ...
