@@ -81,7 +81,7 @@ def main() -> None:
     print(tables(report["engines"]))
     print(ratio_lines(report["ratios"]))
     if options.record:
-        print(f"\nwritten to {write_record(report)}")
+        print(f"\nwritten to {write_record(report).relative_to(RECORD.parents[1])}")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -217,6 +217,7 @@ def report_of(
         "schemas": len(cases),
         "with_instances": sum(bool(case.instances) for case in cases),
         "seed": options.seed,
+        "sampled": bool(options.n or options.split),
         "splits": options.split or "all",
         "limit_s": options.limit,
         "cold": options.cold,
@@ -237,10 +238,12 @@ def heading(report: dict[str, Any]) -> str:
     )
 
 
-def write_record(report: dict[str, Any]) -> Path:
-    """Write the report to `bench/record`; the path in the repository."""
-    name = "maskbench-cold" if report["cold"] else "maskbench"
-    return write(report, name).relative_to(RECORD.parents[1])
+def write_record(report: dict[str, Any], folder: Path = RECORD) -> Path:
+    """Write the report; its name tells a sample, and a run in the cold, from a run of all."""
+    parts = ["maskbench", *(["cold"] if report["cold"] else [])]
+    if report["sampled"]:
+        parts.append(str(report["schemas"]))
+    return write(report, "-".join(parts), folder)
 
 
 if __name__ == "__main__":

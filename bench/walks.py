@@ -159,9 +159,7 @@ def no_collections() -> Iterator[None]:
         gc.enable()
 
 
-def probe(
-    engine: Engine, token_ids: Sequence[int], every: int, found: Times, fill: Fill, *, first: bool
-) -> None:
+def probe(engine: Engine, token_ids: Sequence[int], every: int, found: Times, fill: Fill) -> None:
     """Along a text, at every so many tokens: the other calls, and a whole step to the logits.
 
     Masks are of those that `measure` asked for, so that they are met again.
@@ -171,8 +169,7 @@ def probe(
         token_ids: the text.
         every: tokens from one probe to the next.
         found: where times go.
-        fill: logits, and the fill to compare with.
-        first: measure `fill` too; one engine does.
+        fill: has the logits.
     """
     clock = time.perf_counter_ns
     engine.begin()
@@ -190,8 +187,6 @@ def probe(
         begin = clock()
         engine.apply(logits)
         found.apply.append(clock() - begin)
-        if first:
-            fill.sample(engine.row)
         begin = clock()
         engine.fork()
         found.fork.append(clock() - begin)
@@ -199,6 +194,19 @@ def probe(
         engine.forced()
         found.forced.append(clock() - begin)
         _roll_back(engine, token_ids[max(0, index + 1 - MAX_ROLLBACK) : index + 1], found.rollback)
+
+
+def probe_fill(engine: Engine, token_ids: Sequence[int], every: int, fill: Fill) -> None:
+    """The fill to compare with, of the engine's masks at the same places.
+
+    In a walk of its own: what it puts into the caches must not slow one engine down.
+    """
+    engine.begin()
+    for index, token_id in enumerate(token_ids[:-1]):
+        engine.advance(token_id)
+        if index % every == 0:
+            engine.mask()
+            fill.sample(engine.row)
 
 
 def _roll_back(engine: Engine, last: Sequence[int], times: list[int]) -> None:
@@ -228,5 +236,5 @@ def probe_all(
     with no_collections():
         for text in texts:
             for engine in engines:
-                is_first = engine is engines[0]
-                probe(engine, text, every, times[engine.name], fill, first=is_first)
+                probe(engine, text, every, times[engine.name], fill)
+            probe_fill(engines[0], text, every, fill)
