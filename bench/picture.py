@@ -92,7 +92,8 @@ def draw_growth(record: Mapping[str, Any], path: Path) -> None:
                 panel.plot(x, y, style, color=colour, label=label, marker=".")
             panel.set(xscale="log", yscale="log", xlabel=AXES[name], ylabel="µs")
             panel.grid(visible=True, which="major", color="#ddd")
-        panels[0].legend(fontsize=8)
+        handles, labels = panels[0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside upper center", ncols=len(labels), fontsize=8)
 
     _figure(draw, path, (9, 7))
 

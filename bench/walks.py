@@ -1,7 +1,8 @@
 """Walks engines through texts, token by token, with a clock.
 
-Engines take turns text by text, so that a busy moment of the machine hits all of them. The
-collector of garbage is off while the clock runs.
+Engines take turns text by text, so that a busy moment of the machine hits all of them, and another
+one begins with each text, so that what stood before in the caches slows all of them. The collector
+of garbage is off while the clock runs.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from bench.measures import microseconds, ratio, seconds
 from bench.records import resident_mb, trim
 
 MAX_ROLLBACK = 4
+WARM_UP_TOKENS = 2_500
 CALLS = ("cold", "warm", "advance_cold", "advance_warm", "rollback", "fork", "forced")
 
 
@@ -100,17 +102,27 @@ def accepted_by_all(
 ) -> tuple[list[Sequence[int]], dict[str, int]]:
     """The texts that every engine accepts, and how many each refuses.
 
-    The shortest text is walked with masks, which pays for all code that is compiled late.
+    Some texts are walked with masks, which pays for all code that is compiled late.
     """
     refused: dict[str, int] = {}
     common = list(range(len(texts)))
     for engine in engines:
         engine.compile()
-        walk(engine, min(texts, key=len, default=()), [], [])
+        for text in _short_ones(texts):
+            walk(engine, text, [], [])
         accepted = {i for i, text in enumerate(texts) if accepts(engine, text)}
         refused[engine.name] = len(texts) - len(accepted)
         common = [i for i in common if i in accepted]
     return [texts[i] for i in common], refused
+
+
+def _short_ones(texts: Sequence[Sequence[int]]) -> Iterator[Sequence[int]]:
+    """The shortest texts, as many as have `WARM_UP_TOKENS` together."""
+    n_tokens = 0
+    for text in sorted(texts, key=len):
+        if n_tokens < WARM_UP_TOKENS:
+            yield text
+        n_tokens += len(text)
 
 
 def measure(
@@ -127,8 +139,8 @@ def measure(
         found.compiled_bytes = engine.compiled_bytes()
     with no_collections():
         for turn in range(1 + rounds):
-            for text in texts:
-                for engine in engines:
+            for index, text in enumerate(texts):
+                for engine in in_turn(engines, index):
                     found = times[engine.name]
                     masks, advances = (
                         (found.warm, found.advance_warm)
@@ -139,6 +151,12 @@ def measure(
                         walk(engine, text, masks, advances)
                 floor.sample()
     return times
+
+
+def in_turn(engines: Sequence[Engine], index: int) -> list[Engine]:
+    """All engines, another one first for each index."""
+    first = index % len(engines)
+    return [*engines[first:], *engines[:first]]
 
 
 @contextmanager
@@ -234,7 +252,7 @@ def probe_all(
         for _ in range(3):
             engine.apply(fill.renew())
     with no_collections():
-        for text in texts:
-            for engine in engines:
+        for index, text in enumerate(texts):
+            for engine in in_turn(engines, index):
                 probe(engine, text, every, times[engine.name], fill)
             probe_fill(engines[0], text, every, fill)

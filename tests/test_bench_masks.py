@@ -45,7 +45,7 @@ def test_engines_take_turns_text_by_text() -> None:
     engines, floor = [Walker("a", log), Walker("b", log)], Floors()
     times = measure(engines, TEXTS, 2, floor)  # type: ignore[arg-type]
     walked = asked(log[log.index(("b", "compile")) + 2 :], "begin")
-    assert walked == ["a", "b"] * (3 * len(TEXTS))
+    assert walked == ["a", "b", "b", "a", "a", "b"] * 3
     assert [noted for name, noted in log if name == "a"][:4] == [
         *("forget", "compile", "begin", "mask")
     ]
