@@ -13,7 +13,6 @@ import json
 import math
 import random
 from collections.abc import Callable
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +20,8 @@ import torch
 from tqdm import tqdm
 
 import constrain
-from bench.masks import RECORD, machine
+from bench.records import RECORD, machine, today
+from bench.records import write as write_record
 from constrain import Grammar, MaskStore, Vocabulary
 from constrain.generation.embedded import load_embedded
 from examples.train_texts import load_corpus
@@ -65,9 +65,8 @@ def main() -> None:
         )
     if options.record:
         settings = {"n": len(prompts), "tokens": options.tokens, "seed": options.seed}
-        record: dict[str, Any] = {"machine": machine(), **settings, "errors_per_100": result}
-        path = RECORD / f"{datetime.now(UTC):%Y-%m-%d}-python-errors.json"
-        path.write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
+        record = {"date": today(), "machine": machine(), **settings, "errors_per_100": result}
+        path = write_record(record, "python-errors")
         print(f"written to {path.relative_to(Path(__file__).parents[1])}")
 
 

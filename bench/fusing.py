@@ -10,11 +10,11 @@ from __future__ import annotations
 import argparse
 from typing import Any
 
-import numpy as np
-
 import constrain
+from bench.corpora import corpus, encode, read_tokenizer
 from bench.engines import Constrain
-from bench.masks import read_texts, read_tokenizer, seconds, statistics, walk
+from bench.measures import microseconds, seconds
+from bench.walks import walk
 from constrain import Grammar, Vocabulary
 from constrain.grammar.determinism import Budget
 from constrain.grammar.gbnf import from_ebnf
@@ -59,8 +59,8 @@ def measure(vocabulary: Vocabulary, grammar: Grammar, texts: list[list[int]]) ->
         advances: list[int] = []
         for text in texts:
             assert walk(engine, text, masks, advances)
-        found[f"{turn}_us"] = {**statistics(masks), "max": round(float(np.max(masks)) / 1e3, 1)}
-        found[f"{turn}_advance_us"] = statistics(advances)
+        found[f"{turn}_us"] = microseconds(masks)
+        found[f"{turn}_advance_us"] = microseconds(advances)
     return found
 
 
@@ -71,8 +71,8 @@ def main() -> None:
     options = parser.parse_args()
     name, tokenizer = read_tokenizer(options.tokenizer)
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
-    _, texts = read_texts(options.texts)
-    encoded = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    texts = corpus("json", options.texts).texts
+    encoded = [encode(tokenizer, text) for text in texts]
     # Pays for the kernels, which are compiled late.
     measure(vocabulary, from_ebnf(JSON), encoded[:3])
     print(f"JSON in GBNF, {name}: {sum(map(len, encoded))} masks a walk")

@@ -12,24 +12,22 @@ a file as they come; a run that was stopped goes on where it was with `--resume`
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import sys
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
-from bench.masks import RECORD, machine
+from bench.records import RECORD, machine, today, write
 from bench.schema_cases import Case, read_cases, sample
 from bench.schema_engines import ALL_ENGINES, RealBench, installed
 from bench.schema_judge import PASS
-from bench.schema_report import summary, tables
+from bench.schema_report import ratio_lines, ratios, summary, tables
 from bench.schema_results import ResultFile
 from bench.schema_worker import MAX_RESIDENT_MB, Load, Worker, WorkerError
 from bench.texts import shared_folder
@@ -39,6 +37,8 @@ EPILOG = """examples:
   python -m bench.maskbench --resume all.jsonl --record    all; if stopped, the same command goes on
   python -m bench.maskbench --engines ours --split Github_hard --n 50
   python -m bench.maskbench --n 400 --engines ours,llguidance,xgrammar,xgrammar-loose
+  python -m bench.maskbench --n 100 --engines ours,outlines-core
+  python -m bench.maskbench --n 400 --cold                 nothing is kept between schemas
 
 The data is not part of the repository: folders `maskbench` and `tokenizers/llama3` in the one
 that the environment variable CONSTRAIN_SHARED names, or given by --data and --tokenizer.
@@ -62,7 +62,7 @@ def main() -> None:
     path = options.resume or new_file()
     print(f"results: {path}", file=sys.stderr)
     try:
-        results = ResultFile(path)
+        results = ResultFile(path, cold=options.cold)
     except (OSError, ValueError) as error:
         raise SystemExit(f"error: {error}") from error
     before = machine()
@@ -79,8 +79,9 @@ def main() -> None:
     report = report_of(cases, names, results, before, options)
     print(heading(report))
     print(tables(report["engines"]))
+    print(ratio_lines(report["ratios"]))
     if options.record:
-        print(f"\nwritten to {write_record(report)}")
+        print(f"\nwritten to {write_record(report).relative_to(RECORD.parents[1])}")
 
 
 def arguments() -> argparse.ArgumentParser:
@@ -101,6 +102,7 @@ def arguments() -> argparse.ArgumentParser:
     )
     add("--limit", type=float, default=10, help="seconds for a schema and an engine")
     add("--memory", type=float, default=MAX_RESIDENT_MB, help="MB that the engines may take")
+    add("--cold", action="store_true", help="each schema starts with nothing of another one")
     add("--data", type=Path, default=shared_folder() / "maskbench", help="folder of *.jsonl.xz")
     add("--tokenizer", type=Path, default=shared_folder() / "tokenizers" / "llama3", help="folder")
     add("--resume", type=Path, metavar="FILE", help="append to this file; skip what it has")
@@ -183,7 +185,7 @@ def run(
     if not missing:
         return
     log = results.path.with_suffix(".log")
-    worker = Worker(load, options.limit, log, options.memory)
+    worker = Worker(load, options.limit, log, options.memory, cold=options.cold)
     passed: Counter[str] = Counter()
     try:
         with tqdm(missing, unit=" verdicts", smoothing=0.02) as bar:
@@ -209,35 +211,39 @@ def report_of(
         name: [results.results[*case.key, name] for case in cases] for name in names if cases
     }
     return {
-        "date": datetime.now(UTC).date().isoformat(),
+        "date": today(),
         "machine": before,
         "tokenizer": options.tokenizer.name,
         "schemas": len(cases),
         "with_instances": sum(bool(case.instances) for case in cases),
         "seed": options.seed,
+        "sampled": bool(options.n or options.split),
         "splits": options.split or "all",
         "limit_s": options.limit,
+        "cold": options.cold,
         "engines": summary(by_engine),
+        "ratios": ratios(by_engine),
     }
 
 
 def heading(report: dict[str, Any]) -> str:
     """What the tables are of."""
     measured_on = report["machine"]
+    kept = "nothing kept between schemas; " if report["cold"] else ""
     return (
         f"{report['schemas']:,} schemas of MaskBench, {report['with_instances']:,} of them with "
-        f"instances; tokenizer {report['tokenizer']}; at most {report['limit_s']:g} s each\n"
+        f"instances; {kept}tokenizer {report['tokenizer']}; at most {report['limit_s']:g} s each\n"
         f"{measured_on['cpu']}, {measured_on['cores']} cores, "
         f"load before {measured_on['load_before']}\n"
     )
 
 
-def write_record(report: dict[str, Any]) -> Path:
-    """Write the report to `bench/record/<date>-maskbench.json`; the path in the repository."""
-    RECORD.mkdir(exist_ok=True)
-    path = RECORD / f"{report['date']}-maskbench.json"
-    path.write_text(json.dumps(report, indent=1) + "\n", encoding="utf-8")
-    return path.relative_to(RECORD.parents[1])
+def write_record(report: dict[str, Any], folder: Path = RECORD) -> Path:
+    """Write the report; its name tells a sample, and a run in the cold, from a run of all."""
+    parts = ["maskbench", *(["cold"] if report["cold"] else [])]
+    if report["sampled"]:
+        parts.append(str(report["schemas"]))
+    return write(report, "-".join(parts), folder)
 
 
 if __name__ == "__main__":

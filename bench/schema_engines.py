@@ -1,6 +1,7 @@
 """The engines of `bench.maskbench`: those of `bench.engines`, given JSON schemas.
 
-Each keeps what it keeps by itself from one schema to the next, as a server's would.
+Each keeps what it keeps by itself from one schema to the next, as a server's would, unless it is
+told to `forget`.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import constrain
-from bench.engines import Constrain, LLGuidance, XGrammar
+from bench.caches import warm_vocabulary
+from bench.engines import Constrain, LLGuidance, OutlinesCore, XGrammar
 from bench.schema_judge import SchemaEngine
 from constrain import Grammar, Vocabulary
 from constrain.errors import ConstrainError
@@ -29,6 +31,11 @@ class OurSchemas(Constrain):
     """This library, with properties in any order."""
 
     refusals: tuple[type[Exception], ...] = (ConstrainError,)
+
+    def forget(self) -> None:
+        """Keep of other schemas what is the same for all: the vocabulary's rows."""
+        super().forget()
+        warm_vocabulary(self._vocabulary)
 
     def compile_schema(self, schema: str) -> None:
         """Compile and begin."""
@@ -54,9 +61,10 @@ class LLGuidanceSchemas(LLGuidance):
     def compile_schema(self, schema: str) -> None:
         """Compile and begin."""
         grammar = self._matcher_class.grammar_from_json_schema(schema)
-        self._first = self._matcher_class(self._tokenizer, grammar, log_level=0)
-        if self._first.is_error():
-            raise UnimplementedError(self._first.get_error())
+        first = self._matcher_class(self._tokenizer, grammar, log_level=0)
+        if first.is_error():
+            raise UnimplementedError(first.get_error())
+        self._first = first
         self.begin()
 
 
@@ -76,8 +84,26 @@ class XGrammarSchemas(XGrammar):
 
     def compile_schema(self, schema: str) -> None:
         """Compile and begin."""
-        self._compiled = self._compiler.compile_json_schema(schema, **self._options)
+        self._compiled = self._compiler.compile_json_schema(schema, **self._options)  # type: ignore[arg-type, unused-ignore]
         self.begin()
+
+
+class OutlinesCoreSchemas(OutlinesCore):
+    """outlines-core, with the regular expression that it makes of a schema."""
+
+    refusals: tuple[type[Exception], ...] = (ValueError, RuntimeError, TypeError)
+
+    def __init__(self, vocabulary: Vocabulary) -> None:
+        from outlines_core.json_schema import (  # noqa: PLC0415 - it may be absent
+            build_regex_from_schema,
+        )
+
+        super().__init__(vocabulary)
+        self._as_pattern = build_regex_from_schema
+
+    def compile_schema(self, schema: str) -> None:
+        """Compile and begin."""
+        self.compile_pattern(self._as_pattern(schema))
 
 
 PACKAGES: Mapping[str, str] = {
@@ -85,6 +111,7 @@ PACKAGES: Mapping[str, str] = {
     "llguidance": "llguidance",
     "xgrammar": "xgrammar",
     "xgrammar-loose": "xgrammar",
+    "outlines-core": "outlines_core",
 }
 """What each engine needs, by its name on the command line."""
 
@@ -115,6 +142,7 @@ class RealBench:
             "llguidance": partial(LLGuidanceSchemas, *peer),
             "xgrammar": partial(XGrammarSchemas, *peer),
             "xgrammar-loose": partial(XGrammarSchemas, *peer, strict=False),
+            "outlines-core": partial(OutlinesCoreSchemas, self._vocabulary),
         }
         self.builders: Mapping[str, Callable[[], SchemaEngine]] = {n: known[n] for n in names}
 

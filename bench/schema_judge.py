@@ -40,6 +40,10 @@ class SchemaEngine(Protocol):
     row: NDArray[np.int32]
     refusals: tuple[type[Exception], ...]
 
+    def forget(self) -> None:
+        """Drop what is kept of other schemas; what is the vocabulary's may stay."""
+        ...
+
     def compile_schema(self, schema: str) -> None:
         """From a schema's JSON text to a first matcher."""
         ...
@@ -127,7 +131,7 @@ def judge_within(engine: SchemaEngine, encoded: Encoded, end_id: int, seconds: f
     """
     outcome = Outcome()
     try:
-        with _alarm(seconds):
+        with alarm(seconds):
             judge(engine, encoded, end_id, outcome)
     except OverLimitError as error:
         outcome.fail(OVER, error)
@@ -190,7 +194,9 @@ def has_token(row: NDArray[np.int32], token_id: int) -> bool:
 
 
 @contextmanager
-def _alarm(seconds: float) -> Iterator[None]:
+def alarm(seconds: float) -> Iterator[None]:
+    """Raises `OverLimitError` in what takes longer."""
+
     def expire(signum: int, frame: Any) -> None:
         raise OverLimitError(f"more than {seconds:g} s")
 

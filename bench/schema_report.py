@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.measures import TIMES, cell, ratio, statistics
 from bench.schema_judge import (
     CRASH,
     INVALID_ACCEPTED,
@@ -20,11 +21,14 @@ from bench.schema_judge import (
 )
 from bench.schema_results import Result
 
+OURS = "ours"
+COMPARED = (OURS, "llguidance", "xgrammar")
+"""Engines whose masks are put into ratios, on the schemas that all of them take."""
+
 REFERENCE = "llguidance"
 """The engine beside whose times all others' are put."""
 
 FIRST_MASK = ("n", "mean", "p50", "p90", "p99", "max")
-MASK = ("n", "mean", "p50", "p90", "p99", "p99.9", "max")
 MAX_NAMES = 200
 """Cases named for each status of an engine in the record."""
 
@@ -48,8 +52,9 @@ def summary(by_engine: ByEngine) -> dict[str, Any]:
             **_verdicts(results),
             "first_mask_ms": statistics(_first_masks(results), FIRST_MASK),
             "first_mask_ms_common": statistics(_first_masks(results, compiled), FIRST_MASK),
-            "mask_us": statistics(_masks(results), MASK),
-            "mask_us_common": statistics(_masks(results, walked), MASK),
+            "mask_us": statistics(_masks(results)),
+            "mask_us_common": statistics(_masks(results, walked), TIMES),
+            "mask_us_common_quantiles": quantiles(_masks(results, walked)),
             "build_s": results[-1].build_s,
             "memory_mb": _memory(results),
             "refused_keywords": _counted(_keywords(results)),
@@ -62,24 +67,55 @@ def summary(by_engine: ByEngine) -> dict[str, Any]:
     }
 
 
-def statistics(values: Sequence[float], names: Sequence[str]) -> dict[str, float]:
-    """The statistics of these names; `p99.9` is a percentile. Empty where there are no values."""
+SHARES = (
+    *range(1, 100),
+    *(99 + i / 10 for i in range(1, 10)),
+    *(99.9 + i / 100 for i in range(1, 10)),
+)
+"""Per cent of masks; the slowest are told apart finely."""
+
+
+def quantiles(values: Sequence[float]) -> list[tuple[float, float]]:
+    """Pairs of a share in per cent and the time within which it is done; for a picture."""
     if not values:
+        return []
+    found = np.percentile(values, SHARES)
+    return [
+        (round(share, 2), round(float(value), 2))
+        for share, value in zip(SHARES, found, strict=True)
+    ]
+
+
+def ratios(by_engine: ByEngine) -> dict[str, float]:
+    """This library's mask times over the peers', where all of `COMPARED` take the same schemas.
+
+    Empty where one of them did not run, or there is no such schema.
+    """
+    if not set(COMPARED).issubset(by_engine):
         return {}
-    array = np.array(values)
-    known: dict[str, Callable[[], float]] = {
-        "n": lambda: len(array),
-        "mean": lambda: float(array.mean()),
-        "max": lambda: float(array.max()),
-    }
+    compared = {name: by_engine[name] for name in COMPARED}
+    walked = _common(compared, _accepts_timed_texts)
+    times = {name: statistics(_masks(results, walked)) for name, results in compared.items()}
+    if not all(times.values()):
+        return {}
+    ours, peers = times[OURS], [times[name] for name in COMPARED if name != OURS]
     return {
-        name: round(known[name]() if name in known else _percentile(array, name), 3)
-        for name in names
+        "schemas": len(walked),
+        "masks": ours["n"],
+        "mean / llguidance's": ratio(ours["mean"], times["llguidance"]["mean"]),
+        "p50 / xgrammar's": ratio(ours["p50"], times["xgrammar"]["p50"]),
+        "p99 / the better peer's": ratio(ours["p99"], min(peer["p99"] for peer in peers)),
+        "p99.9 / the better peer's": ratio(ours["p99.9"], min(peer["p99.9"] for peer in peers)),
     }
 
 
-def _percentile(array: Any, name: str) -> float:
-    return float(np.percentile(array, float(name.removeprefix("p"))))
+def ratio_lines(found: Mapping[str, float]) -> str:
+    """The ratios in words; nothing where there are none."""
+    if not found:
+        return ""
+    of = f"Masks of the {found['schemas']:,} schemas that {', '.join(COMPARED)} take"
+    rest = [f"  {name:28}{value:8.2f}" for name, value in found.items() if "/" in name]
+    return "\n".join([f"\n{of}: ours over theirs", *rest])
 
 
 def _verdicts(results: Sequence[Result]) -> dict[str, Any]:
@@ -194,7 +230,7 @@ def tables(found: Mapping[str, Any]) -> str:
         _spelling_lines(found),
         _split_table(found),
         _time_table(found, "first_mask_ms", "Schema's text to first mask, ms", FIRST_MASK),
-        _time_table(found, "mask_us", "A mask, µs", MASK),
+        _time_table(found, "mask_us", "A mask, µs", TIMES),
         _memory_table(found),
         *(_failures(engine) for engine in found.values()),
     ]
@@ -254,7 +290,7 @@ def _time_table(found: Mapping[str, Any], key: str, title: str, names: Sequence[
             row = engine[key + suffix]
             if not row:
                 continue
-            values = "".join(f"{row[n]:12,.{0 if n == 'n' else 2}f}" for n in names)
+            values = "".join(cell(row[n], is_count=n == "n") for n in names)
             lines.append(f"{engine['name'] + of:40}{values}")
             if suffix and reference and short != REFERENCE:
                 ratios = [f"x{row[n] / max(reference[n], 1e-9):.2f}" for n in names if n != "n"]

@@ -26,6 +26,7 @@ class Result:
         engine: the short name.
         name: the engine's with its version.
         n_valid, n_invalid: instances.
+        cold: nothing was kept from one schema to the next.
         start: which child, counted over all runs of the file, so that what it kept is told apart.
     """
 
@@ -39,6 +40,7 @@ class Result:
     n_invalid: int
     start: int
     outcome: Outcome
+    cold: bool = False
 
     @property
     def key(self) -> Key:
@@ -54,13 +56,18 @@ class Result:
 class ResultFile:
     """Results as they come, appended to a file; those that are in it already.
 
+    Args:
+        path: the file.
+        cold: whether nothing is kept from one schema to the next; a file is of one kind.
+
     Raises:
         ValueError: a line of the file is no result; the message says which.
         OSError: the file cannot be read or written.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, cold: bool = False) -> None:
         self.path = path
+        self._cold = cold
         self.results: dict[Key, Result] = {}
         if path.exists():
             self._read()
@@ -82,6 +89,7 @@ class ResultFile:
             n_invalid=n_invalid,
             start=self.first_start + start,
             outcome=outcome,
+            cold=self._cold,
         )
         self.results[result.key] = result
         self._file.write(json.dumps(asdict(result), separators=(",", ":")) + "\n")
@@ -103,6 +111,11 @@ class ResultFile:
                     f"{self.path}, line {number}: no result of this benchmark ({error}); "
                     f"name another file by --resume"
                 ) from error
+            if result.cold != self._cold:
+                raise ValueError(
+                    f"{self.path}, line {number}: a result {'with' if result.cold else 'without'} "
+                    f"--cold; name another file by --resume"
+                )
             self.results[result.key] = result
         if whole != text:
             self.path.write_text(whole, "utf-8")

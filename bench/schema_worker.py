@@ -16,8 +16,18 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Protocol
 
+from bench.records import resident_mb
 from bench.schema_cases import Case
-from bench.schema_judge import CRASH, OVER, Encoded, Outcome, SchemaEngine, encode, judge_within
+from bench.schema_judge import (
+    CRASH,
+    OVER,
+    Encoded,
+    Outcome,
+    SchemaEngine,
+    encode,
+    judge_within,
+    walk,
+)
 
 BUILD_LIMIT_S = 600.0
 """For all engines together."""
@@ -31,13 +41,25 @@ PATIENCE = 3.0
 POLL_S = 0.2
 
 WARM_UP = (
-    "{}",
-    '{"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}, '
-    '"tags": {"type": "array", "items": {"enum": ["a", "b", 1, null]}}}, "required": ["name"]}',
-    '{"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 0}, '
-    '{"type": "string", "pattern": "^[a-z]+$"}, {"type": "string", "format": "date-time"}]}}',
+    ("{}", '{"a": [1.5e3, true, null, "b\\u00e9 \u00e9"], "c": {"d": {}}}'),
+    (
+        '{"type": "object", "properties": {"name": {"type": "string"}, "n": {"type": "integer"}, '
+        '"tags": {"type": "array", "items": {"enum": ["a", "b", 1, null]}}}, "required": ["name"]}',
+        '{"name": "of them", "n": 12, "tags": ["a", 1, null], "other": [{"name": 1}]}',
+    ),
+    (
+        '{"type": "array", "items": {"anyOf": [{"type": "number", "minimum": 0}, '
+        '{"type": "string", "pattern": "^[a-z]+$"}, {"type": "string", "format": "date-time"}]}}',
+        '[1, "abc", "2020-01-02T03:04:05Z"]',
+    ),
+    (
+        '{"type": "object", "patternProperties": {"^x": {"type": "string", "maxLength": 90}}, '
+        '"additionalProperties": {"type": "array", "uniqueItems": true, "minItems": 2}}',
+        '{"x-y": "words and more words", "key": [1, 2, "three"]}',
+    ),
 )
-"""Schemas that every engine compiles before the clock starts."""
+"""Schemas, each with a text, that every engine compiles and walks before the clock starts: what is
+compiled or loaded when it is first called is then there."""
 
 
 class Bench(Protocol):
@@ -89,6 +111,7 @@ class Worker:
         limit_s: for a case and an engine.
         log: a file, to which all that engines write to their standard error is appended.
         max_resident_mb: of the child's memory.
+        cold: have the engine forget other schemas before each case, while no clock runs.
 
     Attributes:
         engines: what is known of each engine, by short name.
@@ -99,12 +122,19 @@ class Worker:
     """
 
     def __init__(
-        self, load: Load, limit_s: float, log: Path, max_resident_mb: float = MAX_RESIDENT_MB
+        self,
+        load: Load,
+        limit_s: float,
+        log: Path,
+        max_resident_mb: float = MAX_RESIDENT_MB,
+        *,
+        cold: bool = False,
     ) -> None:
         self._load = load
         self._limit_s = limit_s
         self._log = log
         self._max_resident_mb = max_resident_mb
+        self._cold = cold
         self.engines: dict[str, EngineInfo] = {}
         self.n_starts = 0
         self._start()
@@ -137,7 +167,7 @@ class Worker:
     def _start(self) -> None:
         context = multiprocessing.get_context("spawn")
         self._connection, theirs = context.Pipe()
-        arguments = (theirs, self._load, self._limit_s, str(self._log))
+        arguments = (theirs, self._load, self._limit_s, str(self._log), self._cold)
         self._process = context.Process(target=_serve, args=arguments, daemon=True)
         self._process.start()
         theirs.close()  # or the child's death would not be seen
@@ -176,7 +206,7 @@ def _cause(exit_code: int | None) -> str:
     return f"exited with {exit_code}"
 
 
-def _serve(connection: Connection, load: Load, limit_s: float, log: str) -> None:
+def _serve(connection: Connection, load: Load, limit_s: float, log: str, cold: bool) -> None:
     """The child: build, then answer until nobody asks any more."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with Path(log).open("ab") as file:
@@ -196,6 +226,8 @@ def _serve(connection: Connection, load: Load, limit_s: float, log: str) -> None
         except Exception as error:  # noqa: BLE001 - the parent raises it again
             connection.send(str(error))
             continue
+        if cold:
+            engines[name].forget()
         before = resident_mb()
         outcome = judge_within(engines[name], encoded, bench.end_id, limit_s)
         outcome.resident_mb = resident_mb()
@@ -213,24 +245,15 @@ def _build(
         before, begin = resident_mb(), time.perf_counter()
         engine = engines[short] = build()
         seconds = time.perf_counter() - begin
-        for schema in WARM_UP:
-            _warm_up(engine, schema)
+        for schema, text in WARM_UP:
+            _warm_up(engine, schema, bench.tokenize(text), bench.end_id)
         infos[short] = EngineInfo(engine.name, round(seconds, 2), round(resident_mb() - before, 1))
     return engines, infos
 
 
-def _warm_up(engine: SchemaEngine, schema: str) -> None:
+def _warm_up(engine: SchemaEngine, schema: str, token_ids: Sequence[int], end_id: int) -> None:
     try:
         engine.compile_schema(schema)
-        engine.mask()
+        walk(engine, token_ids, end_id, [])
     except Exception:  # noqa: BLE001 - what fails here fails in the benchmark too, and is told there
         return
-
-
-def resident_mb(pid: int | None = None) -> float:
-    """A process's resident memory; this one's, if none is named; 0 where it cannot be told."""
-    try:
-        pages = Path(f"/proc/{pid or 'self'}/statm").read_text("ascii").split()[1]
-    except OSError:
-        return 0.0
-    return round(int(pages) * os.sysconf("SC_PAGE_SIZE") / 1e6, 2)

@@ -1,8 +1,8 @@
-"""From starting Python to a first mask of JSON, in processes of their own: `python -m bench.start`.
+"""From the start of a process to a first mask: `python -m bench.start`.
 
-*nothing kept* compiles the kernels, *kept* finds those of the process before, *store kept* finds
-the compiled grammar too; *at once* are several processes that start together. The vocabulary is the
-embedded model's, read without torch and transformers, which have start times of their own.
+Each run is a process of its own, with the JSON grammar: with the compiled code of the kernels in
+numba's cache and without, with the store on disk and without. *First* runs have an empty cache,
+and the first one with a store writes it.
 """
 
 from __future__ import annotations
@@ -14,68 +14,97 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from bench.masks import machine
+import numpy as np
+
+from bench.measures import table
+from bench.records import machine, today, write
+from bench.texts import shared_folder
 
 ROOT = Path(__file__).parents[1]
-
-CHILD = """
-import json, sys, time
-clock, begin = time.perf_counter, time.perf_counter()
-times = {}
-def lap(name):
-    global begin
-    times[name], begin = round(clock() - begin, 3), clock()
-import numpy; lap("numpy")
-import numba; lap("numba")
-import constrain; lap("constrain")
-from tokenizers import Tokenizer
-tokenizer = Tokenizer.from_file(sys.argv[1])
-vocabulary = constrain.Vocabulary.from_tokenizer(tokenizer); lap("vocabulary")
-grammar = constrain.Grammar.builtin("json"); lap("grammar")
-store = constrain.compile(grammar, vocabulary, sys.argv[2] or None); lap("compile")
-matcher = store.matcher()
-matcher.mask(); lap("mask")
-matcher.accept_bytes(b'{"a": [1, "'); matcher.mask(); lap("next mask")
-print(json.dumps(times))
-"""
+EMBEDDED = ROOT / "constrain" / "embedded" / "tokenizer.json"
+PARTS = (
+    *("python", "import", "tokenizer", "vocabulary", "grammar"),
+    *("compile", "first mask", "total"),
+)
+LIMIT_S = 600
 
 
-def start(kept: Path, store: str = "") -> subprocess.Popen[str]:
-    """A process that begins with the kernels of a folder."""
-    tokenizer = ROOT / "constrain" / "embedded" / "tokenizer.json"
-    environment = {**os.environ, "NUMBA_CACHE_DIR": str(kept), "PYTHONPATH": str(ROOT)}
-    command = [sys.executable, "-c", CHILD, str(tokenizer), store]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+class ChildError(Exception):
+    """A child did not come to its first mask; the message has the end of what it wrote."""
 
 
-def measure(title: str, kept: Path, store: str = "", n: int = 1) -> None:
-    """Print how long `n` processes take that start at once, and the parts of the slowest."""
-    begin = time.perf_counter()
-    processes = [start(kept, store) for _ in range(n)]
-    parts = [json.loads(process.communicate()[0]) for process in processes]
-    whole = time.perf_counter() - begin
-    slowest = max(parts, key=lambda one: sum(one.values()))
-    print(f"{title:16}{whole:7.2f} s   " + "  ".join(f"{k} {v:.2f}" for k, v in slowest.items()))
+def child(arguments: Sequence[str], cache: Path) -> dict[str, float]:
+    """Seconds of each part of one process.
+
+    Args:
+        arguments: of `bench.first_mask`, behind the time.
+        cache: numba's.
+
+    Raises:
+        ChildError: it failed.
+    """
+    environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache), "PYTHONPATH": str(ROOT)}
+    command = [sys.executable, "-m", "bench.first_mask", repr(time.time()), *arguments]
+    done = subprocess.run(
+        command,
+        env=environment,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT_S,
+    )
+    if done.returncode:
+        raise ChildError(f"exit code {done.returncode}: {done.stderr.strip()[-500:]}")
+    found: dict[str, float] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def runs(tokenizer_file: Path, repeats: int) -> dict[str, dict[str, float]]:
+    """Seconds by part, of each kind of run; medians where a run can be repeated."""
+    found: dict[str, dict[str, float]] = {}
+    file = str(tokenizer_file)
+    with tempfile.TemporaryDirectory() as folder:
+        stores = Path(folder) / "stores"
+        for name, arguments in (("no store", [file]), ("store on disk", [file, str(stores)])):
+            if arguments[1:]:
+                child(arguments, Path(folder) / "writing")  # leaves the store
+            cache = Path(folder) / name
+            found[f"first run, {name}"] = child(arguments, cache)
+            found[f"later runs, {name}"] = medians(
+                [child(arguments, cache) for _ in range(repeats)]
+            )
+    return {name: {part: round(times[part], 3) for part in PARTS} for name, times in found.items()}
+
+
+def medians(found: Sequence[Mapping[str, float]]) -> dict[str, float]:
+    """The median of each part."""
+    return {part: float(np.median([times[part] for times in found])) for part in found[0]}
+
+
+def tokenizer_of(name: str) -> tuple[str, Path]:
+    """The name and file of a tokenizer: the one asked for, else the embedded model's."""
+    file = shared_folder() / "tokenizers" / name / "tokenizer.json"
+    return (name, file) if file.is_file() else ("embedded", EMBEDDED)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m bench.start", description=__doc__)
-    parser.add_argument("--processes", type=int, default=4, help="how many start at once")
+    parser.add_argument("--tokenizers", default="embedded,llama3", help="comma separated")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--record", action="store_true", help="keep the report in bench/record")
     options = parser.parse_args()
-    print(f"{machine()['cpu']}, load {machine()['load_before']}")
-    with tempfile.TemporaryDirectory() as folder:
-        kept = Path(folder) / "kernels"
-        store = str(Path(folder) / "store")
-        measure("nothing kept", kept)
-        measure("kept", kept)
-        measure("kept", kept)
-        measure("store written", kept, store)
-        measure("store kept", kept, store)
-        measure("store kept", kept, store)
-        measure(f"{options.processes} at once", Path(folder) / "other", n=options.processes)
-        measure(f"{options.processes} at once, kept", kept, n=options.processes)
+    report: dict[str, Any] = {"date": today(), "machine": machine(), "repeats": options.repeats}
+    report["seconds"] = {}
+    for name, file in dict(map(tokenizer_of, options.tokenizers.split(","))).items():
+        found = report["seconds"][name] = runs(file, options.repeats)
+        print(table(f"{name}, s", found, PARTS) + "\n", flush=True)
+    if options.record:
+        print(f"written to {write(report, 'start').relative_to(ROOT)}")
 
 
 if __name__ == "__main__":

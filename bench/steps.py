@@ -19,7 +19,8 @@ import numpy as np
 import torch
 
 import constrain
-from bench.masks import machine, read_texts, read_tokenizer
+from bench.corpora import corpus, encode, read_tokenizer
+from bench.records import machine
 from constrain import Grammar, MaskStore, Matcher, Vocabulary
 from constrain.bitmask import unpack
 
@@ -118,14 +119,14 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(options.threads)
     name, tokenizer = read_tokenizer(options.tokenizer)
-    source, texts = read_texts(options.texts)
+    found = corpus("json", options.texts)
     vocabulary = Vocabulary.from_tokenizer(tokenizer)
-    encoded = [tokenizer(text, add_special_tokens=False)["input_ids"] for text in texts]
+    encoded = [encode(tokenizer, text) for text in found.texts]
     store = constrain.compile(Grammar.builtin("json"), vocabulary)
     print(
         f"{machine()['cpu']}, load {machine()['load_before']}, {options.threads} threads of torch"
     )
-    print(f"JSON, {name}, {vocabulary.size} tokens, {len(texts)} {source}\n")
+    print(f"JSON, {name}, {vocabulary.size} tokens, {len(found.texts)} {found.source}\n")
     print("one row, µs: step = accept_token + mask + apply_rows_")
     for dtype in DTYPES:
         times = one_row(store, encoded, dtype)

@@ -34,6 +34,9 @@ class Exact:
         self.texts = {text.encode() for text in found} if isinstance(found, list) else set()
         self.begin()
 
+    def forget(self) -> None:
+        self.texts = set()
+
     def begin(self) -> None:
         self.done = b""
 
@@ -86,6 +89,15 @@ class Refusing(Exact):
             raise error
 
 
+class Lasting(Exact):
+    """Accepts the texts of the schemas before, until it is told to forget them."""
+
+    def compile_schema(self, schema: str) -> None:
+        before = self.texts
+        super().compile_schema(schema)
+        self.texts |= before
+
+
 class Raising(Exact):
     """Has a defect behind the first mask."""
 
@@ -136,6 +148,7 @@ ENGINES = {
     kind.__name__.lower(): kind
     for kind in (
         *(Exact, Everything, Compact, Endless, Refusing, Raising, Dying, Slow, Stuck, Greedy),
+        Lasting,
         Unbuildable,
     )
 }

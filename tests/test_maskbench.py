@@ -8,21 +8,24 @@ import lzma
 from collections import Counter
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.maskbench import run
+from bench.measures import statistics
 from bench.schema_cases import Case, Instance, read_cases, sample, spell, spelled
-from bench.schema_judge import STATUSES
-from bench.schema_report import statistics, summary, tables
-from bench.schema_results import ResultFile
+from bench.schema_judge import STATUSES, Outcome
+from bench.schema_report import quantiles, ratio_lines, ratios, summary, tables
+from bench.schema_results import Result, ResultFile
 from bench.schema_worker import Worker, WorkerError
 from tests.fake_engines import FakeBench, only_once
 
 VALUE = {"a": [1, "é"]}
 OTHER = {"a": [2, "é"]}
 LIMIT_S = 0.5
-OPTIONS = argparse.Namespace(limit=LIMIT_S, memory=100_000.0)
+OPTIONS = argparse.Namespace(limit=LIMIT_S, memory=100_000.0, cold=False)
+COLD = argparse.Namespace(**{**vars(OPTIONS), "cold": True})
 
 
 def case(name: str, *instances: Instance, split: str = "one") -> Case:
@@ -132,6 +135,73 @@ def test_a_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="line 1: no result of this benchmark"):
         ResultFile(path)
     assert path.read_text() == '{"a": 1}\n'
+
+
+def test_in_the_cold_nothing_is_kept_of_the_schema_before(tmp_path: Path) -> None:
+    first = case("first", spelled(OTHER, True))
+    for options, expected in ((OPTIONS, "invalid accepted"), (COLD, "pass")):
+        path = tmp_path / expected
+        results = ResultFile(path, cold=options.cold)
+        run(
+            (first, ASKED),
+            ["exact", "lasting"],
+            results,
+            partial(FakeBench, "exact", "lasting"),
+            options,
+        )
+        results.close()
+        assert by_engine(results)["lasting"] == {"first": "pass", "asked": expected}
+        assert [(found.case, found.engine) for found in results.results.values()] == [
+            *(("first", "exact"), ("first", "lasting"), ("asked", "exact"), ("asked", "lasting"))
+        ]
+        with pytest.raises(ValueError, match=r"line 1: a result with.* --cold"):
+            ResultFile(path, cold=not options.cold)
+        again = ResultFile(path, cold=options.cold)
+        again.close()
+        assert len(again.results) == 4
+
+
+def result(engine: str, name: str, masks_us: list[float], **outcome: Any) -> Result:
+    found = Outcome(first_mask_ms=1.0, masks_us=masks_us, **outcome)
+    return Result("one", name, engine, engine, 0.0, 0.0, 1, 0, 1, found)
+
+
+def test_ratios_are_of_the_schemas_that_all_take() -> None:
+    by_name = {
+        "ours": [result("ours", "both", [2.0, 4.0]), result("ours", "one", [1e9])],
+        "llguidance": [
+            result("llguidance", "both", [6.0, 6.0]),
+            result("llguidance", "one", [1.0]),
+        ],
+        "xgrammar": [
+            result("xgrammar", "both", [1.0, 3.0], status="valid rejected", rejected={"indent": 1}),
+            result("xgrammar", "one", [1.0], status="valid rejected", rejected={"default": 1}),
+        ],
+    }
+    found = ratios(by_name)
+    assert found == {
+        "schemas": 1,
+        "masks": 2,
+        "mean / llguidance's": 0.5,
+        "p50 / xgrammar's": 1.5,
+        "p99 / the better peer's": round(3.98 / 2.98, 3),
+        "p99.9 / the better peer's": round(3.998 / 2.998, 3),
+    }
+    assert [line.split()[-1] for line in ratio_lines(found).splitlines()[2:]] == [
+        *("0.50", "1.50", "1.34", "1.33")
+    ]
+    assert ratios({**by_name, "outlines-core": []}) == found
+    assert ratios({name: by_name[name] for name in ("ours", "xgrammar")}) == {}
+    assert ratio_lines({}) == ""
+    assert ratios({**by_name, "ours": by_name["ours"][1:]}) == {}
+
+
+def test_quantiles_end_among_the_slowest() -> None:
+    found = quantiles([float(i) for i in range(10_001)])
+    assert found[0] == (1, 100.0)
+    assert found[-1] == (99.99, 9_999.0)
+    assert [share for share, _ in found] == sorted({share for share, _ in found})
+    assert quantiles([]) == []
 
 
 def test_cases_are_read_and_sampled_by_their_splits_share(tmp_path: Path) -> None:
