@@ -8,7 +8,10 @@ language that also has `...`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+from numpy.typing import NDArray
 
 from constrain.automata.lexer import DEAD, Lexer, Members
 from constrain.decode.stacks import Parser, Stacks
@@ -146,6 +149,14 @@ class Machine:
                 if target != DEAD:
                     found.append((self.measured(stacks, target, bytes([byte])), target))
         return tuple(found) if len(found) < 2 else self.join(found)
+
+    def targets(self, threads: Threads) -> Iterator[NDArray[np.int32]]:
+        """Where each byte leads, int32[256] lexer states: of each thread, and behind its lexeme."""
+        lexer = self.lexer
+        for thread in threads:
+            following = self.next_lexeme(thread)
+            for _, state in (thread,) if following is None else (thread, following):
+                yield lexer.next[state, lexer.table.byte_class]
 
     def measured(self, stacks: Stacks, state: int, added: bytes) -> Stacks:
         """The stacks of a thread that `added`, all of one lexeme, has led to a lexer state."""

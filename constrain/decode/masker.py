@@ -121,6 +121,10 @@ class Masker:
                 raise StackUnderflow  # only inside `_compute`, on a stack that is itself cut
             depth *= DEEPER
 
+    def sure(self) -> NDArray[np.bool_]:
+        """bool[L]: whatever is alive in this lexer state can be completed."""
+        return self._adjacency.sure()
+
     def is_viable(self, thread: Thread) -> bool:
         """Some text that the vocabulary can spell completes `thread`."""
         return bool(self._adjacency.sure()[thread[1]]) or self._completer.is_viable(thread)

@@ -11,6 +11,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
+from constrain.automata.lexer import DEAD
 from constrain.decode.engine import Engine, State
 from constrain.decode.explain import Explanation, explain_state
 from constrain.decode.machine import Threads
@@ -232,16 +233,19 @@ class Matcher:
 
     def allowed_bytes(self) -> NDArray[np.bool_]:
         """bool[256]: the bytes after which the text can still be completed."""
-        allowed = np.zeros(256, np.bool_)
         state = self._now.state
         if state.is_terminated:
-            return allowed
-        byte_class = self._engine.machine.lexer.table.byte_class
-        with self._engine.lock:
-            for one in np.unique(byte_class).tolist():
+            return np.zeros(256, np.bool_)
+        engine = self._engine
+        machine, byte_class = engine.machine, engine.machine.lexer.table.byte_class
+        with engine.lock:
+            targets = np.stack([*machine.targets(state.threads)])
+            leads = targets != DEAD
+            allowed: NDArray[np.bool_] = (engine.masker.sure()[targets] & leads).any(axis=0)
+            for one in np.unique(byte_class[leads.any(axis=0) & ~allowed]).tolist():
                 members = byte_class == one
                 byte = int(np.flatnonzero(members)[0])
-                if self._viable(self._engine.machine.step(state.threads, byte)):
+                if self._viable(machine.step(state.threads, byte)):
                     allowed |= members
         return allowed
 
@@ -255,11 +259,12 @@ class Matcher:
     def _forced(self) -> bytes:
         ahead = self.fork()
         forced = bytearray()
-        for byte in self.shortest_completion():
-            if ahead.allowed_bytes().sum() != 1:
+        while not ahead.is_accepting():  # what is viable comes to an end
+            (allowed,) = np.nonzero(ahead.allowed_bytes())
+            if len(allowed) != 1:
                 break
-            forced.append(byte)
-            ahead.accept_bytes(bytes([byte]))
+            forced.append(int(allowed[0]))
+            ahead.accept_bytes(bytes(forced[-1:]))
         return bytes(forced)
 
     def shortest_completion(self) -> bytes:
