@@ -6,6 +6,7 @@ it dies, or does not come back, it is ended, another takes its place, and the an
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import os
 import signal
@@ -213,6 +214,8 @@ def _serve(connection: Connection, load: Load, limit_s: float, log: str, cold: b
         os.dup2(file.fileno(), 2)
     bench = load()
     engines, infos = _build(connection, bench)
+    gc.collect()
+    gc.freeze()  # as servers do: a collection does not look through all that was loaded
     connection.send(infos)
     encoded: Encoded | None = None
     while True:
