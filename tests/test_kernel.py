@@ -202,7 +202,9 @@ def test_a_change_of_an_array_outside_is_seen(folder: Path) -> None:
     assert looking(changed)(2_500) == 7
 
 
-@pytest.mark.parametrize("outside", [constrain.kernel, object(), [1, 2]], ids=repr)
+@pytest.mark.parametrize(
+    "outside", [constrain.kernel, object(), [1, 2]], ids=["module", "object", "list"]
+)
 def test_what_the_cache_cannot_see_through_is_refused(folder: Path, outside: object) -> None:
     def is_there() -> bool:
         return outside is not None
