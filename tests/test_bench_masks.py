@@ -18,6 +18,7 @@ from bench.measures import microseconds, ratio, table
 from bench.walks import Times, accepted_by_all, measure, probe_all
 from constrain import Grammar, Vocabulary, pools
 from constrain.compiler import _schema_store
+from constrain.masks import rows
 from tests.fake_walkers import N_TOKENS, InOrder, Walker, asked
 
 TEXTS = [[0, 1, 2], [0, 1, 2, 3, 4, 5], [7, 8]]
@@ -154,7 +155,8 @@ def test_without_go_there_are_no_texts_of_go(monkeypatch: pytest.MonkeyPatch) ->
         corpus("go", 1)
 
 
-def test_nothing_is_kept_of_a_grammar_that_is_forgotten() -> None:
+def test_nothing_is_kept_of_a_grammar_that_is_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rows, "MAX_SMALL", -1)  # so that a vocabulary as small as this has rows
     vocabulary = Vocabulary.from_tokens([*(bytes([byte]) for byte in range(256)), b""], [256])
     schema = {"type": "string", "pattern": "^a+b$"}
     constrain.compile(Grammar.from_json_schema(schema), vocabulary).matcher().mask()

@@ -74,7 +74,8 @@ class ValueStarts:
             if is_there:
                 row[text[0]] = lexicon.text(text[1:], end)
         if not values.numbers.is_empty():
-            row = np.maximum(row, lexicon.next[lexicon.embed(values.numbers.whole(), VALUE)])
+            start = lexicon.embed(values.numbers.whole(), VALUE)  # which may move `next`
+            row = np.maximum(row, lexicon.next[start])
         if not values.strings.is_empty():
             if seen is not None:
                 texts = [(text[1:-1], REFUSED) for text in seen if text[:1] == b'"']
