@@ -295,16 +295,16 @@ class Adjacency:
             if together >> other & 1:
                 beside += [int(table.refusal[other]), int(table.reserved[other])]
                 beside += [int(table.start[other])] * (other != terminal)
-        # Pairs of states, all of one length at once: there are as many as pairs of terminals.
-        two = np.array(list(dict.fromkeys(beside)), np.int64)
-        one = np.full(len(two), int(table.start[terminal]), np.int64)
-        n_states = len(table.next)
-        seen = one * n_states + two
-        while len(one):
-            found.update(two[table.accepting[one] & table.has_next[two]].tolist())
-            after_one, after_two = table.next[one].astype(np.int64), table.next[two]
-            lead = (after_one != DEAD) & (after_two != DEAD)
-            pairs = np.setdiff1d((after_one * n_states + after_two)[lead], seen)
-            seen = np.concatenate([seen, pairs])
-            one, two = np.divmod(pairs, n_states)
+        order = [(int(table.start[terminal]), start) for start in dict.fromkeys(beside)]
+        seen = set(order)
+        moves = table.moves
+        for one, two in order:
+            if table.accepting[one] and table.has_next[two]:
+                found.add(two)
+            for after_one, moved in moves[one]:
+                for after_two, others in moves[two]:
+                    pair = (after_one, after_two)
+                    if moved & others and pair not in seen:
+                        seen.add(pair)
+                        order.append(pair)
         return found
