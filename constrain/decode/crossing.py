@@ -1,6 +1,6 @@
 """Tokens across the ends of lexemes: the parser's answers, remembered for the kernel.
 
-What is left of tokens behind a lexeme is walked by `constrain.masks.kernels.cross`, through
+What is left of tokens behind a lexeme is walked by `constrain.masks.cross`, through
 all further lexemes. It knows the parser as a table: stacks and a way to end a lexeme lead to a
 thread. The table is filled as it is asked for, as a lazy DFA is, so that a mask asks the
 parser only what no mask has asked before.

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from constrain.automata.lexer import Alike
 from constrain.kernel import kernel
 from constrain.masks.kernels import (
+    ALIKE,
     DEAD,
     DONE,
     EFFECT_BITS,
@@ -25,8 +26,8 @@ from constrain.masks.kernels import (
     EffectTable,
     LexerTable,
     Path,
-    _ends_alike,
     _step,
+    _step_beside,
     mark,
 )
 from constrain.masks.trie import FlatTrie
@@ -464,18 +465,10 @@ def enter(
     node = 1
     stop = trie.end[0]
     while node < stop:
-        depth = trie.depth[node]
-        column = table.byte_class[trie.byte[node]]
-        state = table.next[path.state[depth - 1], column]
-        if node >= apart:
-            other = table.next[path.effect[depth - 1], column]
-            if _ends_alike(alike, height, node, state, other):
-                node = trie.end[node]
-                continue
-            path.effect[depth] = other
-            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
-                apart = trie.end[node]
-        path.state[depth] = state
+        state, apart = _step_beside(table, alike, trie, height, path, apart, node)
+        if state == ALIKE:
+            node = trie.end[node]
+            continue
         if trie.first[node] != trie.first[node + 1]:
             mark(trie, node, changed)
         if state != DEAD and not _meet(

@@ -1,11 +1,11 @@
 """The hot loops within one lexeme: byte tries walked through the lexer's table.
 
-Input:  a `FlatTrie`, the lexer's dense transitions, and what is known of the parser.
+Input:  a `FlatTrie`, and the lexer's dense transitions.
 Output: where tokens end inside a lexeme, and where a lexeme may end inside a token.
 
 The trie is in preorder, so a dead byte skips its subtree by one jump. Nothing here
-allocates, raises, or knows about grammars: `constrain.masks.rows` and
-`constrain.decode.crossing` own the arrays. What a kernel lacks it asks for, by its result.
+allocates, raises, or knows about grammars: `constrain.masks.rows` owns the arrays. What a
+kernel lacks it asks for, by its result.
 
 Shapes: L lexer states, C byte classes, K ways to end a lexeme, N trie nodes, D bytes of the
 longest token, E effects on indentation, W words of a mask.
@@ -24,6 +24,9 @@ from constrain.masks.trie import FlatTrie
 
 DEAD = 0
 UNKNOWN = -1
+
+ALIKE = -1
+"""In the place of a lexer state: what follows is that of another walk."""
 
 DONE = 0
 NO_ROOM = 1
@@ -142,12 +145,33 @@ def heights(trie: FlatTrie) -> NDArray[np.int32]:
 
 
 @kernel(inline="always")
-def _ends_alike(alike: Alike, height: NDArray[np.int32], node: int, state: int, other: int) -> bool:
-    """Whether all tokens below `node` end alike from two states, the one like the other."""
-    if state == other:
-        return True
-    is_near = alike.base[state] == other and height[node] <= alike.within[state]
-    return bool(is_near and DEAD not in (state, other))
+def _step_beside(
+    table: LexerTable,
+    alike: Alike,
+    trie: FlatTrie,
+    height: NDArray[np.int32],
+    path: Path,
+    apart: int,
+    node: int,
+) -> tuple[int, int]:
+    """The lexer state at a node, or ALIKE where all tokens below end as in another walk.
+
+    path:  its effects are the states of the other walk, which began in the state that this is like
+    apart: up to this node all is otherwise than in the other walk; returned as it is then
+    """
+    depth = trie.depth[node]
+    column = table.byte_class[trie.byte[node]]
+    state = table.next[path.state[depth - 1], column]
+    if node >= apart:
+        other = table.next[path.effect[depth - 1], column]
+        is_near = alike.base[state] == other and height[node] <= alike.within[state]
+        if state == other or (is_near and DEAD not in (state, other)):
+            return ALIKE, apart
+        path.effect[depth] = other
+        if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
+            apart = trie.end[node]
+    path.state[depth] = state
+    return state, apart
 
 
 @kernel
@@ -179,18 +203,10 @@ def differ(
     node = 1
     stop = trie.end[0]
     while node < stop:
-        depth = trie.depth[node]
-        column = table.byte_class[trie.byte[node]]
-        state = table.next[path.state[depth - 1], column]
-        if node >= apart:
-            other = table.next[path.effect[depth - 1], column]
-            if _ends_alike(alike, height, node, state, other):
-                node = trie.end[node]
-                continue
-            path.effect[depth] = other
-            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
-                apart = trie.end[node]
-        path.state[depth] = state
+        state, apart = _step_beside(table, alike, trie, height, path, apart, node)
+        if state == ALIKE:
+            node = trie.end[node]
+            continue
         if trie.first[node] != trie.first[node + 1]:
             changed[n_changed] = node
             n_changed += 1
@@ -228,28 +244,19 @@ def extent(
     base = alike.base[start] if alike.base.size else DEAD
     path.state[0] = start
     path.effect[0] = base
-    is_apart = base == DEAD
     apart = 0
     node = 1
     stop = trie.end[0]
     while node < stop and n_met <= most:
         n_met += 1
-        depth = trie.depth[node]
-        column = table.byte_class[trie.byte[node]]
-        state = table.next[path.state[depth - 1], column]
-        if is_apart and state == DEAD:
-            node = trie.end[node]
-            continue
-        if not is_apart and node >= apart:
-            other = table.next[path.effect[depth - 1], column]
-            if _ends_alike(alike, height, node, state, other):
-                node = trie.end[node]
-                continue
-            path.effect[depth] = other
-            if table.cut[state] != UNKNOWN or table.cut[other] != UNKNOWN or state == DEAD:
-                apart = trie.end[node]
-        path.state[depth] = state
-        node += 1
+        if base == DEAD:
+            depth = trie.depth[node]
+            state = table.next[path.state[depth - 1], table.byte_class[trie.byte[node]]]
+            path.state[depth] = state
+        else:
+            state, apart = _step_beside(table, alike, trie, height, path, apart, node)
+        is_skipped = state == DEAD if base == DEAD else state == ALIKE
+        node = trie.end[node] if is_skipped else node + 1
     return n_met
 
 
