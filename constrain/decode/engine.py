@@ -136,16 +136,17 @@ class Engine:
         self._terminated.clear()
         self._masks.clear()
 
-    def mask(self, state: State) -> NDArray[np.int32]:
-        """int32[W], read-only: the tokens that may come next; only the end has none."""
+    def mask(self, state: State) -> NDArray[np.int32] | None:
+        """int32[W], read-only: the tokens that may come next; None where there must be some."""
         mask = state.mask
         if mask is None:
             with self.lock:
                 mask = self._mask(state)
                 if len(self._masks) >= self.masker.max_rows:
                     self.forget()
-                if state.is_terminated or np.count_nonzero(mask):
-                    self._masks[id(mask)] = state.mask = mask
+                if not (state.is_terminated or np.count_nonzero(mask)):
+                    return None
+                self._masks[id(mask)] = state.mask = mask
         return mask
 
     def _mask(self, state: State) -> NDArray[np.int32]:

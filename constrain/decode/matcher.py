@@ -84,7 +84,7 @@ class Matcher:
         mask = state.mask
         if mask is None:
             mask = self._engine.mask(state)
-            if not (state.is_terminated or mask.any()):
+            if mask is None:
                 raise DeadEndError(self.text, "no token of the vocabulary may come next")
         return mask
 
