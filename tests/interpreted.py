@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from constrain.masks import bound, cross, kernels, trie
+from constrain.schema import product
 
 
 @contextmanager
@@ -14,7 +15,7 @@ def interpreted() -> Iterator[None]:
     """Everyone who holds a kernel has it run by Python, also other kernels."""
     compiled = {
         name: kernel
-        for module in (bound, cross, kernels, trie)
+        for module in (bound, cross, kernels, trie, product)
         for name, kernel in vars(module).items()
         if hasattr(kernel, "py_func")
     }

@@ -24,6 +24,7 @@ from numpy.typing import NDArray
 from constrain.automata.dfa import ByteDFA
 from constrain.automata.lexer import DEAD, Alike, Lexer, Members, TerminalTable
 from constrain.errors import GrammarLimitError
+from constrain.schema.product import find_product
 
 MAX_STATES = 1_000_000
 """Of one schema; a gigabyte."""
@@ -307,7 +308,10 @@ class Lexicon(Lexer):
             targets = set(self.next[one].tolist()) - {DEAD, one}
             lacking = [target for target in targets if target not in known]
             if not lacking:
-                known[one] = frozenset(self.winners[one]).union(*(known[t] for t in targets))
+                behind = [known[target] for target in targets]
+                found = frozenset(self.winners[one]).union(*behind)
+                # Mostly the same as behind it: thousands of equal sets are work for the collector.
+                known[one] = next((same for same in behind if len(same) == len(found)), found)
             elif one in opened:
                 known[one] = self._labels_of_circle(one)
             else:
@@ -320,48 +324,32 @@ class Lexicon(Lexer):
         return frozenset(w for level in levels for one in level for w in self.winners[one])
 
     def product(self, starts: tuple[int, ...]) -> int:
-        """The state of several at once, in which winners tell of which automaton they are.
-
-        Where all that live are in one state, and no other automaton could take its winners for
-        its own, that state will do: so automata that part by their first bytes cost nothing.
-        """
-        start = self.made.get(("product", starts, starts))
+        """The state of several at once, in which winners tell of which automaton they are."""
+        start = self.made.get(("product", starts))
         if start is not None:
             return start
         labels = [self.labels(start) for start in starts]
-        made: dict[tuple[int, ...], int] = {}
-        order: list[tuple[int, ...]] = []
 
-        def state_of(states: tuple[int, ...]) -> int:
-            live = {state for state in states if state != DEAD}
-            if not live:
-                return DEAD
-            if len(live) == 1:
-                (only,) = live
-                known = self.labels(only)
-                if all(s != DEAD or known.isdisjoint(labels[i]) for i, s in enumerate(states)):
-                    return only
-            if states not in made:
-                made[states] = self._new(empty_row(), self._joint(starts, states, labels))
-                order.append(states)
-            return made[states]
+        def is_apart(state: int) -> list[bool]:
+            return [self.labels(state).isdisjoint(others) for others in labels]
 
-        start = state_of(starts)
-        for states in order:
-            columns = np.ascontiguousarray(self.next[list(states)].T)
-            heads = columns.view(f"V{4 * len(states)}").ravel().tolist()
-            targets = {
-                head: state_of(tuple(memoryview(head).cast("i"))) for head in dict.fromkeys(heads)
-            }
-            self.next[made[states]] = [targets[head] for head in heads]
-        self.made["product", starts, starts] = start
+        first = self.n_states
+        room = MAX_STATES - first
+        found, start = find_product(starts, self.next[:first], self._base[:first], is_apart, room)
+        winners = [self._joint(starts, states, labels) for states in found.parts.tolist()]
+        self._new_all(found.rows, winners)
+        bases = [DEAD if self.winners[base] else base for base in found.base.tolist()]
+        self._base[first : self.n_states] = bases
+        self.made["product", starts] = start
         return start
 
     def _joint(
-        self, starts: tuple[int, ...], states: tuple[int, ...], labels: list[frozenset[int]]
+        self, starts: tuple[int, ...], states: list[int], labels: list[frozenset[int]]
     ) -> tuple[int, ...]:
         """The winners of a state of a product."""
         found: set[int] = set()
+        if not any(map(self.winners.__getitem__, states)):
+            return ()
         for start, state in zip(starts, states, strict=True):
             for winner in self.winners[state]:
                 is_clear = all(
