@@ -59,9 +59,8 @@ class ByteDFA:
         return len(self.next)
 
     @cached_property
-    def _rows(self) -> list[list[int]]:
-        rows: list[list[int]] = self.next.tolist()
-        return rows
+    def _rows(self) -> tuple[tuple[int, ...], ...]:
+        return tuple(map(tuple, self.next.tolist()))  # unlike lists, no work for the collector
 
     def matches(self, text: bytes) -> bool:
         """Whether the text is in the language."""

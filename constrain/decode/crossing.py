@@ -117,7 +117,7 @@ class Crossing:
         self._n_answers = 0
         self._stacks: list[Stacks] = []
         self._stacks_ids: dict[Stacks, int] = {}
-        self._thread_ids: dict[tuple[Stacks, int, int], int] = {}
+        self._thread_ids: dict[tuple[int, int, int], int] = {}  # by numbers: see `_number`
         self._threads = list(np.zeros((3, 64), np.int32))  # stacks, state and slice, by thread
         self._number_thread(self._machine.parser.nothing, DEAD, UNKNOWN)
         self._moves = _memory(FIRST_ROOM)
@@ -430,16 +430,14 @@ class Crossing:
         self._parts = None
 
     def _number_thread(self, stacks: Stacks, state: int, pushed: int) -> int:
-        key = stacks, state, pushed
+        key = self._number(stacks), state, pushed
         number = self._thread_ids.setdefault(key, len(self._thread_ids))
         if number == len(self._thread_ids) - 1:
             self._n_answers += 1
             if number == len(self._threads[0]):
                 self._threads = [np.concatenate([part, part]) for part in self._threads]
                 self._parts = None
-            for part, value in zip(
-                self._threads, (self._number(stacks), state, pushed), strict=True
-            ):
+            for part, value in zip(self._threads, key, strict=True):
                 part[number] = value
         return number
 

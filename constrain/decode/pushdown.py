@@ -25,6 +25,9 @@ from constrain.vocabulary import Vocabulary
 TRACKED = (-1, 0, 0)
 """Where a node of stacks keeps whether any of them is tracked."""
 
+MAX_STACKS = 100_000
+"""Nodes of stacks that are shared; beyond it later ones may equal them and not be the same."""
+
 MAX_TEXTS = 20_000
 """Stacks whose completion is kept."""
 
@@ -43,6 +46,8 @@ class PushdownParser(Parser):
     def __init__(self, frames: AnyFrames) -> None:
         self.frames = frames
         self._begin()
+        self._interned = {}  # weak references to these small nodes took longer than they
+        self._starts: dict[frozenset[int], frozenset[int]] = {}
         self.initial = self.push(frames.first, self.push(frames.end, self.bottom))
 
     def acceptable(self, stacks: Stacks) -> frozenset[int]:
@@ -51,7 +56,8 @@ class PushdownParser(Parser):
             if stacks is self.underflow:
                 raise StackUnderflow
             starts = {self.frames.start(frame) for frame, _ in stacks.edges}
-            stacks.acceptable = frozenset(starts - {DEAD} or {DEAD})
+            found = frozenset(starts - {DEAD} or {DEAD})
+            stacks.acceptable = self._starts.setdefault(found, found)
         return stacks.acceptable
 
     def advance(self, stacks: Stacks, terminals: tuple[int, ...]) -> Stacks:
@@ -60,6 +66,8 @@ class PushdownParser(Parser):
         if result is None:
             if stacks is self.underflow:
                 raise StackUnderflow
+            if len(self._interned) > MAX_STACKS:
+                self._interned.clear()
             edges: dict[Edge, None] = {}
             whole = self.nothing
             for frame, below in stacks.edges:

@@ -14,7 +14,7 @@ stack with that top.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from typing import Final, NamedTuple
 from weakref import WeakValueDictionary
 
@@ -133,7 +133,7 @@ class Parser:
 
     def _begin(self) -> None:
         """Make the stacks that every parser has."""
-        self._interned: WeakValueDictionary[Key, Stacks] = WeakValueDictionary()
+        self._interned: MutableMapping[Key, Stacks] = WeakValueDictionary()
         self.newline = -1
         self.free: frozenset[int] = frozenset()
         self.line_ends: frozenset[int] = frozenset()

@@ -77,7 +77,7 @@ class Space:
         self.documents = documents
         self.lenient = lenient
         self.warnings: list[SchemaError] = []
-        self._parts: list[Callable[[], Values]] = []
+        self._unread: dict[int, Callable[[], Values]] = {}  # by part, until its values are known
         self._places: list[str] = []
         self._part_values: list[Values | None] = []
         self._open: set[int] = set()
@@ -95,10 +95,10 @@ class Space:
     # --- expressions ------------------------------------------------------------------
 
     def _part(self, values: Callable[[], Values], place: str = "#") -> int:
-        self._parts.append(values)
+        self._unread[len(self._places)] = values
         self._places.append(place)
         self._part_values.append(None)
-        return len(self._parts) - 1
+        return len(self._places) - 1
 
     def _expr(self, members: frozenset[Literal]) -> Expr:
         expr = self._ids.get(members)
@@ -234,7 +234,8 @@ class Space:
                 )
             self._open.add(part)
             try:
-                values = self._part_values[part] = self._parts[part]()
+                values = self._part_values[part] = self._unread[part]()
+                del self._unread[part]
             finally:
                 self._open.discard(part)
         return values
