@@ -16,6 +16,10 @@ whether the last terminal ends a line.
 
 from __future__ import annotations
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 from constrain.infill.lexemes import BEYOND, Lexemes
 from constrain.infill.rules import ANY, Rules, column
 
@@ -31,6 +35,18 @@ SETTLED = -2
 
 MAX_ITEMS = 400_000
 """Items of one chart: some seconds and 100 MB."""
+
+
+@contextmanager
+def no_collections() -> Iterator[None]:
+    """Pause the collector of cyclic garbage: a chart is many objects, and all are kept."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
 
 
 class ChartFull(Exception):  # noqa: N818 - control flow between the chart and its reader
@@ -165,7 +181,7 @@ class Chart:
                 goal.ends[PASSED] = None
                 return goal
             possible = self._possible_at(node)
-            for production, firsts in self._rules.by_lhs[symbol]:
+            for production, firsts in self._rules.by_lhs.get(symbol, ()):
                 if firsts & possible:
                     self._add(goal, production, 0, node, level)
         return goal
@@ -195,6 +211,11 @@ class Chart:
             self._todo.append(item)
 
     def _work(self) -> None:
+        if self._todo:
+            self._work_off()
+
+    @no_collections()
+    def _work_off(self) -> None:
         productions = self._rules.normal.productions
         n_terminals = self._rules.n_terminals
         while self._todo:

@@ -16,6 +16,8 @@ bytes. There more may seem possible than is, and never less.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from constrain.decode.engine import Engine
 from constrain.decode.layout import IndentationParser
 from constrain.decode.machine import Thread
@@ -56,6 +58,8 @@ class Joining:
         self._lexemes = Lexemes(engine.machine.lexer, self._data, is_cut=is_cut)
         self._chart = Chart(self._rules, self._lexemes, self._data)
         self._known: dict[Place, bool] = {}
+        self._levels: dict[Edge, int] = {}
+        self._seams: dict[int, list[tuple[int, frozenset[int]]]] = {}
         self._asked: dict[tuple[Stacks, int, frozenset[int]], bool] = {}
         self.gave_up = not self._rules.has_whole_blocks
 
@@ -71,13 +75,20 @@ class Joining:
 
     def _can(self, thread: Thread) -> bool:
         stacks, state = thread
+        found = self._seams.get(state)
+        if found is None:
+            found = self._seams[state] = self._seam(state)
+        return any(self._can_behind(stacks, terminal, places) for terminal, places in found)
+
+    def _seam(self, state: int) -> list[tuple[int, frozenset[int]]]:
+        """What a lexeme in a state of the lexer may be, and where it may then end."""
         table = self._machine.lexer.table
         ends: dict[int, frozenset[int]] = {}
         for member in self._machine.lexer.members[state][0]:
             terminal = int(table.owner[member])
             if terminal < len(table.start):
                 ends[terminal] = ends.get(terminal, frozenset()) | self._lexemes.at_seam(member)
-        return any(self._can_behind(stacks, terminal, where) for terminal, where in ends.items())
+        return list(ends.items())
 
     def _can_behind(self, stacks: Stacks, terminal: int, places: frozenset[int]) -> bool:
         """The same where the open lexeme is of a terminal and ends at one of `places`, or before."""
@@ -91,76 +102,68 @@ class Joining:
 
     def _firsts(
         self, stacks: Stacks, terminal: int, places: frozenset[int]
-    ) -> list[tuple[Edge, Node]]:
+    ) -> Iterator[tuple[Edge, Node]]:
         """The edges on top behind the open lexeme, each with the nodes where it may have ended."""
         if terminal != self._rules.newline:
-            after = self._parser.advance(stacks, (terminal,))
-            return [
-                (edge, node)
-                for edge in after.edges
-                for node in [
-                    HOLE,
-                    *(n for end in places for n in self._chart.behind(self._symbol(edge), end)),
-                ]
-            ]
+            for edge in self._parser.advance(stacks, (terminal,)).edges:
+                yield from self._ended(edge, places)
+            return
         assert isinstance(self._parser, IndentationParser)
         inside, ended = self._parser._ended(self._parser._bare(stacks))
-        found = [(edge, HOLE) for edge in (*inside.edges, *ended.edges)]
-        for end in places:
-            found += [
-                (edge, node)
-                for edge in inside.edges
-                for node in self._chart.behind(self._symbol(edge), end)
-            ]
-            width = ANY if end == BEYOND else column(self._data, 0, end, is_whole=False)
-            found += [
-                (edge, node)
-                for edge in ended.edges
+        for edge in inside.edges:
+            yield from self._ended(edge, places)
+        for edge in ended.edges:
+            yield edge, HOLE
+            for end in places:
+                width = ANY if end == BEYOND else column(self._data, 0, end, is_whole=False)
                 for node in self._chart.settled(
                     self._symbol(edge), end, width, self._level(edge)
-                )
-            ]
-        return found
+                ):
+                    yield edge, node
 
-    def _search(self, firsts: list[tuple[Edge, Node]]) -> bool:
+    def _ended(self, edge: Edge, places: frozenset[int]) -> Iterator[tuple[Edge, Node]]:
+        yield edge, HOLE
+        for end in places:
+            for node in self._chart.behind(self._symbol(edge), end):
+                yield edge, node
+
+    def _search(self, firsts: Iterator[tuple[Edge, Node]]) -> bool:
         """Whether one of these can be closed, and all that is below it."""
         came: dict[Place, Place | None] = {}
         todo: list[Place] = []
-        for edge, node in firsts:
-            if node == PASSED:
-                return True
-            if edge[0] == 0:
-                if self._may_begin(node):
+
+        def leads(places: Iterator[Place], origin: Place | None) -> bool:
+            for place in places:
+                if place in came:
+                    continue
+                came[place] = origin
+                answer = self._known.get(place)
+                if answer or (answer is None and self._is_whole(place)):
+                    self._remember(place, came)
                     return True
-                continue
-            for place in self._closed(edge, 1, node, edge[0]):
-                if place not in came:
-                    came[place] = None
+                if answer is None:
                     todo.append(place)
+            return False
+
+        for edge, node in firsts:
+            if node == PASSED or (edge[0] == 0 and self._may_begin(node)):
+                return True
+            if edge[0] != 0 and leads(self._closed(edge, 1, node, edge[0]), None):
+                return True
         while todo:
             place = todo.pop()
-            answer = self._known.get(place)
-            if answer is None and self._is_whole(place):
-                answer = True
-            if answer:
-                self._remember(place, came)
-                return True
-            if answer is False:
-                continue
             if len(came) > MAX_PLACES:
                 return True
             state, below, symbol, node = place
             target = self._automaton.goto[state][symbol]
-            for further in self._closed((state, below), 0, node, target):
-                if further not in came:
-                    came[further] = place
-                    todo.append(further)
+            if leads(self._closed((state, below), 0, node, target), place):
+                return True
         if len(self._known) + len(came) > MAX_KNOWN:
-            self._known.clear()
+            self._forget()
         self._known.update(dict.fromkeys(came, False))
         return False
 
-    def _closed(self, edge: Edge, n_above: int, node: Node, state: int) -> list[Place]:
+    def _closed(self, edge: Edge, n_above: int, node: Node, state: int) -> Iterator[Place]:
         """What can be closed by what an item of `state` still lacks, read from `node` on.
 
         Args:
@@ -171,20 +174,12 @@ class Joining:
         """
         productions = self._automaton.grammar.productions
         level = self._level(edge)
-        found: list[Place] = []
         for production, dot in self._automaton.kernels[state]:
             n_more = dot - 1 + n_above
-            bases = [edge] if not n_more else self._parser.pop(edge[1], n_more - 1)
-            outer = {self._level(base): None for base in bases}
-            for column_of in outer:
-                ends = self._chart.rest(production, dot, node, level, column_of)
-                found += [
-                    (*base, productions[production][0], end)
-                    for base in bases
-                    if self._level(base) == column_of
-                    for end in ends
-                ]
-        return found
+            for base in [edge] if not n_more else self._parser.pop(edge[1], n_more - 1):
+                ends = self._chart.rest(production, dot, node, level, self._level(base))
+                for end in ends:
+                    yield *base, productions[production][0], end
 
     def _is_whole(self, place: Place) -> bool:
         state, _, symbol, node = place
@@ -202,7 +197,7 @@ class Joining:
 
     def _remember(self, place: Place | None, came: dict[Place, Place | None]) -> None:
         if len(self._known) + len(came) > MAX_KNOWN:
-            self._known.clear()
+            self._forget()
         while place is not None:
             self._known[place] = True
             place = came[place]
@@ -214,4 +209,11 @@ class Joining:
         """The column of the block that an edge is in."""
         if not isinstance(self._parser, IndentationParser):
             return 0
-        return self._parser._level(edge).column
+        level = self._levels.get(edge)
+        if level is None:
+            level = self._levels[edge] = self._parser._level(edge).column
+        return level
+
+    def _forget(self) -> None:
+        self._known.clear()
+        self._levels.clear()

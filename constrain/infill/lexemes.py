@@ -11,12 +11,20 @@ text with this suffix are found, and some that are in none.
 
 from __future__ import annotations
 
+from functools import cached_property, lru_cache
+
 import numpy as np
+from numpy.typing import NDArray
 
 from constrain.automata.lexer import DEAD, Lexer
 
 BEYOND = -1
 """A place behind the part of the suffix that is looked at."""
+
+NOWHERE = -2
+
+WORD = 62
+"""Places that are told apart at a time, as bits."""
 
 Ends = frozenset[int]
 
@@ -39,7 +47,7 @@ class Lexemes:
         self._rows: dict[int, list[int]] = {}
         self._runs: dict[tuple[int, int], Ends] = {}
         self._ends: dict[tuple[int, int], Ends] = {}
-        self._behind: dict[int, Ends] = {}
+        self._lexer = lexer
         leads = lexer.table.next[lexer.table.start] != DEAD
         self._beginning = [np.flatnonzero(column).tolist() for column in leads.T]
 
@@ -58,17 +66,57 @@ class Lexemes:
 
     def at_seam(self, state: int) -> Ends:
         """Where a lexeme may end that is in a DFA state, and of which any bytes may come first."""
-        found = self._behind.get(state)
-        if found is None:
-            reached = {state: None}
-            for one in (queue := [state]):
-                for target, _ in self._table.moves[one]:
-                    if target not in reached:
-                        reached[target] = None
-                        queue.append(target)
-            runs = {self._run(one, 0) for one in reached}
-            found = self._behind[state] = frozenset().union(*runs)
-        return found
+        return self._seam[0][self._seam[1][state]]
+
+    @cached_property
+    def _seam(self) -> tuple[list[Ends], list[int]]:
+        """`at_seam` of all DFA states: different answers, and which of them each state has."""
+        own = self._ends_of_all()
+        places = sorted(set().union(*own))
+        sources, firsts, targets = _edges(self._lexer)
+        words = []
+        for start in range(0, len(places), WORD):
+            bit = {place: 1 << i for i, place in enumerate(places[start : start + WORD])}
+            bits = np.array([sum(bit.get(end, 0) for end in ends) for ends in own], np.int64)
+            while len(sources):
+                gained = bits[sources] | np.bitwise_or.reduceat(bits[targets], firsts)
+                if (gained == bits[sources]).all():
+                    break
+                bits[sources] = gained
+            words.append(bits)
+        if not words:
+            return [frozenset()], [0] * len(own)
+        rows, which = np.unique(np.stack(words, axis=1), axis=0, return_inverse=True)
+        answers = [
+            frozenset(p for i, p in enumerate(places) if row[i // WORD] >> (i % WORD) & 1)
+            for row in rows.tolist()
+        ]
+        return answers, which.ravel().tolist()
+
+    def _ends_of_all(self) -> list[Ends]:
+        """Where lexemes end that are in each DFA state where the suffix begins."""
+        n_states = len(self._accepting)
+        if not self._longest:
+            return [self._run(state, 0) for state in range(n_states)]
+        table = self._table
+        last = np.where(table.accepting, 0, NOWHERE)
+        alive = np.arange(1, n_states)
+        now = alive
+        n_certain = len(self._classes) - self._is_cut  # at the end of a beginning more may come
+        for place, column in enumerate(self._classes, 1):
+            now = table.next[now, column]
+            alive, now = alive[now != DEAD], now[now != DEAD]
+            if not len(alive):
+                break
+            if place <= n_certain:
+                last[alive[table.accepting[now]]] = place
+        going_on = set(alive.tolist()) if self._is_cut else set()
+        if self._is_cut and not self._classes:
+            last[:] = NOWHERE
+        return [
+            frozenset([end] * (end != NOWHERE) + [BEYOND] * (state in going_on))
+            for state, end in enumerate(last.tolist())
+        ]
 
     def begun(self, terminal: int) -> Ends:
         """Where a lexeme may end of which at least one byte stands before the suffix."""
@@ -121,3 +169,14 @@ class Lexemes:
         if not self._is_cut:
             return frozenset(found)
         return frozenset([BEYOND, *(end for end in found if end < len(classes))])
+
+
+@lru_cache(maxsize=8)
+def _edges(lexer: Lexer) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+    """The moves of the terminals' DFAs: states that have some, where each one's begin, targets."""
+    moves = lexer.table.moves
+    sources = [state for state, leading in enumerate(moves) if leading]
+    sizes = [len(moves[state]) for state in sources]
+    firsts = np.cumsum([0, *sizes], dtype=np.int64)[:-1]
+    targets = [target for state in sources for target, _ in moves[state]]
+    return np.array(sources, np.int32), firsts, np.array(targets, np.int32)

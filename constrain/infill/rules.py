@@ -7,7 +7,7 @@ Output: `Rules`: productions by symbol, what may stand between lexemes, what lin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from constrain.automata.margin import Margin, moved
 from constrain.decode.engine import Engine
@@ -41,6 +41,7 @@ class Rules:
     ending: frozenset[int] = frozenset()
 
     @classmethod
+    @lru_cache(maxsize=8)  # noqa: B019 - a class lives as long as its module
     def of(cls, engine: Engine, grammar: Grammar) -> Rules:
         """The rules of a grammar and the engine that it was compiled to."""
         parser, layout = engine.machine.parser, grammar.layout

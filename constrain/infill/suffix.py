@@ -197,13 +197,22 @@ class Seam:
             return mask
         engine = self.engine
         row: NDArray[np.int32] = mask & ~engine.end_row
-        if self.joining is not None and not self.joining.gave_up:
-            for after, tokens in engine.outcomes(state.threads):
-                if not self.can_join(after):
-                    row &= ~tokens
+        if self.joining is not None:
+            row &= ~self._refused(state.threads)
         if self.may_stop(state) or not row.any():
             row |= engine.end_row
         return row
+
+
+    def _refused(self, threads: Threads) -> NDArray[np.int32]:
+        """int32[W]: the tokens behind which no thread can join."""
+        kept, refused = np.zeros((2, self.engine.words), np.int32)
+        for thread in threads:
+            for after, tokens in self.engine.masker.ends(thread):
+                row = kept if self._can_join(after) else refused
+                row |= tokens
+        refused &= ~kept
+        return refused
 
 
 class _Point:
