@@ -4,8 +4,8 @@ Input:  rules and the lexemes of a suffix.
 Output: where a symbol, or the rest of a production, ends that begins at some node.
 
 This is Earley's chart (1970), kept by what is sought: a goal is a symbol or the rest of a
-production at a node, its ends are found once for all who seek it. One node is `HOLE`: text that is not
-written yet. What begins there ends there too, since every symbol derives some text, or in the
+production at a node, its ends are found once for all who seek it. One node is `HOLE`: text that is
+not written yet. What begins there ends there too, since every symbol derives some text, or in the
 suffix: at any terminal the hole may be over, before it or within it.
 
 A node is a place in the suffix and what a layout must know there. Under indentation that is the
@@ -104,11 +104,14 @@ class Chart:
         self._work()
         return goal.ends
 
-    def rest(self, production: int, dot: int, node: Node, level: int, outer: int) -> dict[Node, None]:
+    def rest(
+        self, production: int, dot: int, node: Node, level: int, outer: int
+    ) -> dict[Node, None]:
         """Where the rest of a production ends.
 
         Args:
-            production, dot: of an item.
+            production: of an item.
+            dot: its dot.
             node: where the rest begins.
             level: of the block that it begins in.
             outer: of the block that the production began in.
@@ -136,10 +139,7 @@ class Chart:
         found = self._behind.get(key)
         if found is None:
             rules = self._rules
-            if rules.semicolon >= 0:
-                state = int(rules.ends_line(symbol))
-            else:
-                state = SETTLED
+            state = int(rules.ends_line(symbol)) if rules.semicolon >= 0 else SETTLED
             found = self._behind[key] = self._skipped([place], rules.between(symbol), state)
         return found
 

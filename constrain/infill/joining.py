@@ -9,9 +9,9 @@ have been closed; if all of it is closed where the suffix ends, the threads can 
 that can are a regular language, and this is its automaton, run lazily and remembered by what
 lies below (as the saturation of Bouajjani, Esparza and Maler, 1997, for all that may be pushed).
 
-What is not looked at: which of several lexemes longest match prefers where that depends on more than
-one of them, the columns of blocks that only the middle has, tabs, and the suffix behind `HORIZON`
-bytes. There more may seem possible than is, and never less.
+What is not looked at: which of several lexemes longest match prefers where that depends on more
+than one terminal, the columns of blocks that only the middle has, tabs, and the suffix behind
+`HORIZON` bytes. There more may seem possible than is, and never less.
 """
 
 from __future__ import annotations
@@ -91,7 +91,7 @@ class Joining:
         return list(ends.items())
 
     def _can_behind(self, stacks: Stacks, terminal: int, places: frozenset[int]) -> bool:
-        """The same where the open lexeme is of a terminal and ends at one of `places`, or before."""
+        """The same where the open lexeme is of a terminal and ends at `places`, or before."""
         key = stacks, terminal, places
         answer = self._asked.get(key)
         if answer is None:
@@ -116,9 +116,7 @@ class Joining:
             yield edge, HOLE
             for end in places:
                 width = ANY if end == BEYOND else column(self._data, 0, end, is_whole=False)
-                for node in self._chart.settled(
-                    self._symbol(edge), end, width, self._level(edge)
-                ):
+                for node in self._chart.settled(self._symbol(edge), end, width, self._level(edge)):
                     yield edge, node
 
     def _ended(self, edge: Edge, places: frozenset[int]) -> Iterator[tuple[Edge, Node]]:

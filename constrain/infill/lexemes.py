@@ -11,7 +11,8 @@ text with this suffix are found, and some that are in none.
 
 from __future__ import annotations
 
-from functools import cached_property, lru_cache
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -171,9 +172,20 @@ class Lexemes:
         return frozenset([BEYOND, *(end for end in found if end < len(classes))])
 
 
-@lru_cache(maxsize=8)
-def _edges(lexer: Lexer) -> tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]:
+Edges = tuple[NDArray[np.int32], NDArray[np.int64], NDArray[np.int32]]
+
+_edges_of: WeakKeyDictionary[Lexer, Edges] = WeakKeyDictionary()
+
+
+def _edges(lexer: Lexer) -> Edges:
     """The moves of the terminals' DFAs: states that have some, where each one's begin, targets."""
+    found = _edges_of.get(lexer)
+    if found is None:
+        found = _edges_of[lexer] = _find_edges(lexer)
+    return found
+
+
+def _find_edges(lexer: Lexer) -> Edges:
     moves = lexer.table.moves
     sources = [state for state, leading in enumerate(moves) if leading]
     sizes = [len(moves[state]) for state in sources]

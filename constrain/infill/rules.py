@@ -7,7 +7,8 @@ Output: `Rules`: productions by symbol, what may stand between lexemes, what lin
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
+from weakref import WeakKeyDictionary
 
 from constrain.automata.margin import Margin, moved
 from constrain.decode.engine import Engine
@@ -41,9 +42,15 @@ class Rules:
     ending: frozenset[int] = frozenset()
 
     @classmethod
-    @lru_cache(maxsize=8)  # noqa: B019 - a class lives as long as its module
     def of(cls, engine: Engine, grammar: Grammar) -> Rules:
-        """The rules of a grammar and the engine that it was compiled to."""
+        """The rules of a grammar and the engine that it was compiled to, made once."""
+        rules = _made.get(engine)
+        if rules is None:
+            rules = _made[engine] = cls._of(engine, grammar)
+        return rules
+
+    @classmethod
+    def _of(cls, engine: Engine, grammar: Grammar) -> Rules:
         parser, layout = engine.machine.parser, grammar.layout
         ids = {terminal.name: i for i, terminal in enumerate(grammar.terminals)}
         normal = parser.automaton.grammar
@@ -104,12 +111,16 @@ class Rules:
         return 0 <= symbol < self.n_terminals and self.normal.lexed[symbol] in self.ending
 
 
+_made: WeakKeyDictionary[Engine, Rules] = WeakKeyDictionary()
+
+
 def column(data: bytes, start: int, end: int, *, is_whole: bool) -> int:
     """How far the line is indented that a line-end lexeme leads to, or `ANY`.
 
     Args:
         data: what it stands in.
-        start, end: its place there.
+        start: where it begins there, or what is seen of it.
+        end: where it ends.
         is_whole: nothing of it stands before `start`.
     """
     if not is_whole:

@@ -3,9 +3,9 @@
 Input:  a store, the bytes before a hole and those behind it.
 Output: a matcher of the middle, or a value that says why there is none.
 
-A middle may end where prefix, middle and suffix together are a text of the grammar: that is exact, and
-decided at bytes, also within tokens (`endings.py`). A token is refused where surely no middle that begins so
-leads to such an end (`joining.py`): never wrongly, but not wherever it is so.
+A middle may end where prefix, middle and suffix together are a text of the grammar: that is exact,
+and decided at bytes, also within tokens (`endings.py`). A token is refused where surely no middle
+that begins so leads to such an end (`joining.py`): never wrongly, but not wherever it is so.
 """
 
 from __future__ import annotations
@@ -19,12 +19,11 @@ from numpy.typing import NDArray
 from constrain.compiler import MaskStore
 from constrain.decode.diagnosis import Place, describe_expected, place_of, read_viable
 from constrain.decode.engine import Engine, State
-from constrain.decode.machine import Thread, Threads
+from constrain.decode.machine import Threads
 from constrain.decode.matcher import Matcher
 from constrain.errors import MatcherError, SuffixError
-from constrain.grammar.rules import Grammar
 from constrain.infill.endings import Endings
-from constrain.infill.joining import Joining
+from constrain.infill.guide import guide_of
 from constrain.vocabulary import Vocabulary
 
 MAX_MASKS = 4_000
@@ -108,11 +107,12 @@ def open_middle(
     length = read_viable(matcher, prefix)
     if length < len(prefix):
         return BrokenPrefix(length, place_of(prefix, length), describe_expected(matcher))
-    seam = Seam(matcher.engine, suffix, refuse=refuse)
+    seam = Seam(store, suffix, refuse=refuse)
     with seam.engine.lock:
-        if not (seam.may_stop(matcher.state) or seam.can_join(matcher.state.threads)):
+        threads = () if seam.guide is None else seam.guide.read(matcher, prefix)
+        if not (seam.may_stop(matcher.state) or seam.can_join(threads)):
             return NothingJoins()
-    return SuffixMatcher(seam, matcher)
+    return SuffixMatcher(seam, _Point(None, matcher, threads, b""))
 
 
 def _check_spelled(vocabulary: Vocabulary, suffix: bytes) -> None:
@@ -132,8 +132,8 @@ def _check_spelled(vocabulary: Vocabulary, suffix: bytes) -> None:
         raise SuffixError(
             furthest,
             f"the vocabulary cannot spell the suffix from its byte {furthest} on, "
-            f"{suffix[furthest : furthest + 8]!r}: its masks would lack tokens that only this suffix "
-            f"completes; use a vocabulary with a token for each byte",
+            f"{suffix[furthest : furthest + 8]!r}: its masks would lack tokens that only this "
+            f"suffix completes; use a vocabulary with a token for each byte",
         )
 
 
@@ -143,76 +143,51 @@ class Seam:
     Attributes:
         engine: of the store.
         endings: says where a middle may end.
-        joining: says from where none can; None: nothing is refused.
+        guide: says from where none can; None: nothing is refused.
     """
 
-    def __init__(self, engine: Engine, suffix: bytes, *, refuse: bool) -> None:
-        self.engine = engine
-        self.endings = Endings(engine, suffix)
-        grammar = engine.grammar
-        self.joining: Joining | None = None
-        if refuse and isinstance(grammar, Grammar):
-            self.joining = Joining(engine, grammar, suffix)
-        self._stops: dict[State, bool] = {}
-        self._masks: dict[State, NDArray[np.int32]] = {}
-        self._joins: dict[Thread, bool] = {}
+    def __init__(self, store: MaskStore, suffix: bytes, *, refuse: bool) -> None:
+        self.engine = store.matcher().engine
+        self.endings = Endings(self.engine, suffix)
+        self.guide = guide_of(store, suffix) if refuse else None
+        self._masks: dict[tuple[State, Threads], NDArray[np.int32]] = {}
 
     def may_stop(self, state: State) -> bool:
         """Whether the suffix makes the state's text whole; the engine's lock is held."""
         return self.endings.at_state(state)
 
     def can_join(self, threads: Threads) -> bool:
-        """Whether some text leads into the suffix; False is certain. The engine's lock is held."""
-        if self.joining is None:
-            return True
-        return any(map(self._can_join, threads))
+        """Whether some text leads into the suffix from threads of the guide; False is certain."""
+        return self.guide is None or self.guide.can_join(threads)
 
-    def _can_join(self, thread: Thread) -> bool:
-        assert self.joining is not None
-        answer = self._joins.get(thread)
-        if answer is None:
-            if len(self._joins) >= MAX_MASKS:
-                self._joins.clear()
-            answer = self._joins[thread] = self.joining.can(thread)
-        return answer
-
-    def mask(self, matcher: Matcher) -> NDArray[np.int32]:
-        """int32[W], read-only: the tokens that may come next where `matcher` is.
+    def mask(self, state: State, threads: Threads, mask: NDArray[np.int32]) -> NDArray[np.int32]:
+        """int32[W], read-only: the tokens that may come next.
 
         End tokens are among them where the middle may end, and where nothing else may come.
+
+        Args:
+            state: of the text.
+            threads: of the guide.
+            mask: what the grammar allows.
         """
-        state = matcher.state
-        row = self._masks.get(state)
+        key = state, threads
+        row = self._masks.get(key)
         if row is None:
             with self.engine.lock:
-                row = self._mask(state, matcher.mask())
+                row = self._mask(state, threads, mask)
             row.flags.writeable = False
             if len(self._masks) >= MAX_MASKS:
                 self._masks.clear()
-            self._masks[state] = row
+            self._masks[key] = row
         return row
 
-    def _mask(self, state: State, mask: NDArray[np.int32]) -> NDArray[np.int32]:
-        if state.is_terminated:
-            return mask
-        engine = self.engine
-        row: NDArray[np.int32] = mask & ~engine.end_row
-        if self.joining is not None:
-            row &= ~self._refused(state.threads)
+    def _mask(self, state: State, threads: Threads, mask: NDArray[np.int32]) -> NDArray[np.int32]:
+        row: NDArray[np.int32] = mask & ~self.engine.end_row
+        if self.guide is not None:
+            row &= ~self.guide.refused(threads)
         if self.may_stop(state) or not row.any():
-            row |= engine.end_row
+            row |= self.engine.end_row
         return row
-
-
-    def _refused(self, threads: Threads) -> NDArray[np.int32]:
-        """int32[W]: the tokens behind which no thread can join."""
-        kept, refused = np.zeros((2, self.engine.words), np.int32)
-        for thread in threads:
-            for after, tokens in self.engine.masker.ends(thread):
-                row = kept if self._can_join(after) else refused
-                row |= tokens
-        refused &= ~kept
-        return refused
 
 
 class _Point:
@@ -221,19 +196,27 @@ class _Point:
     Attributes:
         parent: the point before; None at the beginning.
         matcher: of prefix and middle, there.
+        threads: of the guide, there; none without one.
         added: what leads here from the parent.
         length: of the middle.
         is_end: an end token leads here.
     """
 
-    __slots__ = ("_stops", "added", "is_end", "length", "matcher", "parent")
+    __slots__ = ("_stops", "added", "is_end", "length", "matcher", "parent", "threads")
 
     def __init__(
-        self, parent: _Point | None, matcher: Matcher, added: bytes, *, is_end: bool = False
+        self,
+        parent: _Point | None,
+        matcher: Matcher,
+        threads: Threads,
+        added: bytes,
+        *,
+        is_end: bool = False,
     ) -> None:
         self.parent = parent
         self.is_end = is_end
         self.matcher = matcher
+        self.threads = threads
         self.added = added
         self.length: int = len(added) + (parent.length if parent else 0)
         self._stops: tuple[int, ...] | None = None
@@ -270,9 +253,9 @@ class SuffixMatcher:
 
     __slots__ = ("_now", "_seam")
 
-    def __init__(self, seam: Seam, matcher: Matcher) -> None:
+    def __init__(self, seam: Seam, point: _Point) -> None:
         self._seam = seam
-        self._now = _Point(None, matcher, b"")
+        self._now = point
 
     @property
     def engine(self) -> Engine:
@@ -315,7 +298,8 @@ class SuffixMatcher:
         """int32[W], read-only: what `fill_bitmask` writes."""
         if self._now.is_end:
             return np.zeros(self.engine.words, np.int32)
-        return self._seam.mask(self._now.matcher)
+        now = self._now
+        return self._seam.mask(now.matcher.state, now.threads, now.matcher.mask())
 
     def mask_within(self, n_tokens: int) -> NDArray[np.int32]:
         """`mask`, or the end tokens alone where no more than one token may come.
@@ -348,14 +332,18 @@ class SuffixMatcher:
     def _accept_end(self, token: int) -> bool:
         if self._now.is_end or not self.mask()[token >> 5] >> (token & 31) & 1:
             return False
-        self._now = _Point(self._now, self._now.matcher, b"", is_end=True)
+        now = self._now
+        self._now = _Point(now, now.matcher, now.threads, b"", is_end=True)
         return True
 
     def _advance(self, ahead: Matcher, added: bytes) -> bool:
-        with self.engine.lock:
-            if not self._seam.can_join(ahead.state.threads):
-                return False
-        self._now = _Point(self._now, ahead, added)
+        guide, threads = self._seam.guide, self._now.threads
+        if guide is not None:
+            with self.engine.lock:
+                threads = guide.advance(threads, ahead, added)
+                if not guide.can_join(threads):
+                    return False
+        self._now = _Point(self._now, ahead, threads, added)
         return True
 
     def is_accepting(self) -> bool:
@@ -404,24 +392,16 @@ class SuffixMatcher:
 
     def fork(self) -> Self:
         """An independent matcher in the same state, at no cost."""
-        other = type(self)(self._seam, self._now.matcher)
-        other._now = self._now
-        return other
+        return type(self)(self._seam, self._now)
 
     def allowed_bytes(self) -> NDArray[np.bool_]:
         """bool[256]: the bytes that `accept_bytes` accepts."""
         if self._now.is_end:
             return np.zeros(256, np.bool_)
-        matcher = self._now.matcher
-        allowed = matcher.allowed_bytes()
-        machine, threads = self.engine.machine, matcher.state.threads
-        answers: dict[Threads, bool] = {}
-        with self.engine.lock:
-            for byte in np.flatnonzero(allowed).tolist():
-                after = machine.step(threads, byte)
-                if after not in answers:
-                    answers[after] = self._seam.can_join(after)
-                allowed[byte] = answers[after]
+        allowed = self._now.matcher.allowed_bytes()
+        if self._seam.guide is not None:
+            with self.engine.lock:
+                allowed &= self._seam.guide.open_bytes(self._now.threads)
         return allowed
 
     def forced_bytes(self) -> bytes:
