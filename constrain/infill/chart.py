@@ -19,8 +19,9 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 
-from constrain.infill.lexemes import BEYOND, Lexemes
+from constrain.infill.lexemes import BEYOND, Lexemes, Undecided
 from constrain.infill.rules import ANY, Rules, column
 
 Node = tuple[int, int]  # a place, and what a layout must know there
@@ -49,10 +50,6 @@ def no_collections() -> Iterator[None]:
             gc.enable()
 
 
-class ChartFull(Exception):  # noqa: N818 - control flow between the chart and its reader
-    """More than `MAX_ITEMS` items were needed for one suffix."""
-
-
 class Goal:
     """Something sought at a node.
 
@@ -77,7 +74,7 @@ class Chart:
     """The chart of one suffix. Not safe under threads by itself.
 
     Attributes:
-        n_items: the work done so far.
+        n_items: the work done so far: items, and nodes that lexemes lead to.
     """
 
     def __init__(self, rules: Rules, lexemes: Lexemes, data: bytes) -> None:
@@ -92,13 +89,12 @@ class Chart:
         self._behind: dict[tuple[int, int], tuple[Node, ...]] = {}
         self._possible: dict[int, int] = {}
         self._read: dict[tuple[int, Node, int], list[Node]] = {}
-        self.exits = self._find_exits()
 
     def symbol(self, symbol: int, node: Node, level: int) -> dict[Node, None]:
         """Where `symbol` ends that begins at `node`, in a block at column `level`.
 
         Raises:
-            ChartFull: the chart is too large.
+            Undecided: the chart is too large, or looks at the suffix too often.
         """
         goal = self._sought(symbol, node, level)
         self._work()
@@ -117,7 +113,7 @@ class Chart:
             outer: of the block that the production began in.
 
         Raises:
-            ChartFull: the chart is too large.
+            Undecided: the chart is too large, or looks at the suffix too often.
         """
         key = production, dot, node, level, outer
         goal = self._rests.get(key)
@@ -148,13 +144,14 @@ class Chart:
         if place == BEYOND:
             return [PASSED]
         found: list[Node] = []
-        if column in (level, ANY) or level == ANY:
+        if _may_be(column, level):
             found += self.behind(symbol, place)
         if column != level or column == ANY:
             found.append((place, column))
         return found
 
-    def _find_exits(self) -> tuple[Node, ...]:
+    @cached_property
+    def exits(self) -> tuple[Node, ...]:
         """Where a lexeme may begin in the suffix that is the first one to begin there."""
         ignored = frozenset().union(*self._rules.ignored, self._rules.newlines)
         places = {0}.union(*(self._lexemes.begun(terminal) for terminal in sorted(ignored)))
@@ -209,6 +206,12 @@ class Chart:
         if item not in self._seen:
             self._seen.add(item)
             self._todo.append(item)
+            self._count(1)
+
+    def _count(self, n_items: int) -> None:
+        self.n_items += n_items
+        if self.n_items > MAX_ITEMS:
+            raise Undecided
 
     def _work(self) -> None:
         if self._todo:
@@ -220,9 +223,6 @@ class Chart:
         n_terminals = self._rules.n_terminals
         while self._todo:
             goal, production, dot, node, level = self._todo.pop()
-            self.n_items += 1
-            if self.n_items > MAX_ITEMS:
-                raise ChartFull
             rhs = productions[production][1]
             if node == PASSED or dot == len(rhs):
                 self._finish(goal, node)
@@ -255,6 +255,7 @@ class Chart:
         found = self._read.get(key)
         if found is None:
             found = self._read[key] = self._lexed(symbol, node, level)
+            self._count(len(found))
         return [(after, level) for after in found]
 
     def _lexed(self, symbol: int, node: Node, level: int) -> list[Node]:
@@ -300,7 +301,8 @@ class Chart:
         if node == HOLE:
             return [(HOLE, ANY)]
         place, found = node
-        if found == SETTLED or (ANY not in (found, level) and found <= level):
+        least = 1 if level == ANY else level
+        if found == SETTLED or (found != ANY and found <= least):
             return []
         return [((place, SETTLED), found)]
 
@@ -310,8 +312,14 @@ class Chart:
         place, found = node
         if found == SETTLED or (ANY not in (found, level) and found >= level):
             return []
-        if ANY in (found, outer):
-            return [((place, SETTLED), outer), (node, outer)]
-        if found > outer:
-            return []
-        return [((place, SETTLED) if found == outer else node, outer)]
+        moves = [((place, SETTLED), outer)] if _may_be(found, outer) else []
+        if ANY in (found, outer) or found < outer:
+            moves.append((node, outer))
+        return moves
+
+
+def _may_be(column: int, level: int) -> bool:
+    """Whether a line may be one of a block, of which it may be unknown where it stands."""
+    if ANY in (column, level):
+        return column != 0  # a block that is indented in the hole is so by a column at least
+    return column == level

@@ -23,8 +23,8 @@ from constrain.decode.layout import IndentationParser
 from constrain.decode.machine import Thread
 from constrain.decode.stacks import Edge, Stacks
 from constrain.grammar.rules import Grammar
-from constrain.infill.chart import HOLE, PASSED, Chart, ChartFull, Node
-from constrain.infill.lexemes import BEYOND, Lexemes
+from constrain.infill.chart import HOLE, PASSED, Chart, Node
+from constrain.infill.lexemes import BEYOND, Lexemes, Undecided
 from constrain.infill.rules import ANY, Rules, column
 
 HORIZON = 4096
@@ -69,7 +69,7 @@ class Joining:
             return True
         try:
             return self._can(thread)
-        except ChartFull:
+        except Undecided:
             self.gave_up = True
             return True
 

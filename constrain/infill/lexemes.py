@@ -27,7 +27,14 @@ NOWHERE = -2
 WORD = 62
 """Places that are told apart at a time, as bits."""
 
+MAX_STEPS = 10_000_000
+"""Steps of DFAs over one suffix: some seconds."""
+
 Ends = frozenset[int]
+
+
+class Undecided(Exception):  # noqa: N818 - control flow between these modules and `joining.py`
+    """To read the suffix from all places where a middle may end passes a bound."""
 
 
 class Lexemes:
@@ -49,6 +56,7 @@ class Lexemes:
         self._runs: dict[tuple[int, int], Ends] = {}
         self._ends: dict[tuple[int, int], Ends] = {}
         self._lexer = lexer
+        self._n_steps = 0
         leads = lexer.table.next[lexer.table.start] != DEAD
         self._beginning = [np.flatnonzero(column).tolist() for column in leads.T]
 
@@ -112,8 +120,6 @@ class Lexemes:
             if place <= n_certain:
                 last[alive[table.accepting[now]]] = place
         going_on = set(alive.tolist()) if self._is_cut else set()
-        if self._is_cut and not self._classes:
-            last[:] = NOWHERE
         return [
             frozenset([end] * (end != NOWHERE) + [BEYOND] * (state in going_on))
             for state, end in enumerate(last.tolist())
@@ -157,6 +163,7 @@ class Lexemes:
     def _run_all(self, state: int, place: int) -> Ends:
         accepting, classes = self._accepting, self._classes
         found = [place] if accepting[state] else []
+        start = place
         while place < len(classes):
             row = self._rows.get(state)
             if row is None:
@@ -164,9 +171,14 @@ class Lexemes:
             state = row[classes[place]]
             place += 1
             if state == DEAD:
-                return frozenset(found)
+                break
             if accepting[state]:
                 found.append(place)
+        self._n_steps += place - start
+        if self._n_steps > MAX_STEPS:
+            raise Undecided
+        if state == DEAD:
+            return frozenset(found)
         if not self._is_cut:
             return frozenset(found)
         return frozenset([BEYOND, *(end for end in found if end < len(classes))])

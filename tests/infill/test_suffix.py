@@ -214,7 +214,7 @@ def test_a_broken_prefix_is_told_with_its_place(
         ("json", b"[", b"}"),
         ("json", b'{"a": 1}', b', "b": 2}'),
         ("python", b"x = 1", b"\nx = )\n"),
-        ("python", b"if x:\n  y", b"\nif a:\n    b\n  c\n"),
+        ("python", b"if x:\n  y", b"\nz\nif a:\n    b\n  c\n"),
         ("go", b"package p\n", b"}\nvar\n"),
         ("regex", b"d1", b"c"),
         ("schema", b'{"a": [', b"]]"),
