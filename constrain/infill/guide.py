@@ -74,6 +74,10 @@ class Guide:
         with self._engine.lock:
             return self._engine.machine.read(threads, added)
 
+    def step(self, threads: Threads, after: Threads, byte: int) -> Threads:
+        """The threads behind one more byte, `after` being the text's own."""
+        return after if self._is_own else self._engine.machine.step(threads, byte)
+
     def can_join(self, threads: Threads) -> bool:
         """Whether some text leads into the suffix; False is certain."""
         with self._engine.lock:

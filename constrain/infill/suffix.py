@@ -18,16 +18,12 @@ from numpy.typing import NDArray
 
 from constrain.compiler import MaskStore
 from constrain.decode.diagnosis import Place, describe_expected, place_of, read_viable
-from constrain.decode.engine import Engine, State
+from constrain.decode.engine import Engine
 from constrain.decode.machine import Threads
 from constrain.decode.matcher import Matcher
 from constrain.errors import MatcherError, SuffixError
-from constrain.infill.endings import Endings
-from constrain.infill.guide import guide_of
+from constrain.infill.seam import Seam
 from constrain.vocabulary import Vocabulary
-
-MAX_MASKS = 4_000
-"""Narrowed masks that are kept for one suffix; beyond it all are made anew."""
 
 MAX_FORCED = 1_000
 """Bytes that are told as forced at a time."""
@@ -87,7 +83,12 @@ class NoLegalStop:
 
 
 def open_middle(
-    store: MaskStore, prefix: bytes, suffix: bytes, *, refuse: bool = True
+    store: MaskStore,
+    prefix: bytes,
+    suffix: bytes,
+    *,
+    refuse: bool = True,
+    past_stop: bool = False,
 ) -> SuffixMatcher | BrokenPrefix | NothingJoins:
     """A matcher for what is written between `prefix` and `suffix`.
 
@@ -98,6 +99,8 @@ def open_middle(
         prefix: the bytes before the hole.
         suffix: the bytes behind it.
         refuse: refuse tokens from which nothing leads to the suffix; False: only the end is gated.
+        past_stop: allow tokens of which only a beginning is a legal middle, though nothing can
+            come behind them; `finish` drops the rest. Else the same middle takes shorter tokens.
 
     Raises:
         SuffixError: the vocabulary cannot spell the suffix, so that its masks may lack tokens.
@@ -107,7 +110,7 @@ def open_middle(
     length = read_viable(matcher, prefix)
     if length < len(prefix):
         return BrokenPrefix(length, place_of(prefix, length), describe_expected(matcher))
-    seam = Seam(store, suffix, refuse=refuse)
+    seam = Seam(store, suffix, refuse=refuse, past_stop=past_stop)
     with seam.engine.lock:
         threads = () if seam.guide is None else seam.guide.read(matcher, prefix)
         if not (seam.may_stop(matcher.state) or seam.can_join(threads)):
@@ -135,59 +138,6 @@ def _check_spelled(vocabulary: Vocabulary, suffix: bytes) -> None:
             f"{suffix[furthest : furthest + 8]!r}: its masks would lack tokens that only this "
             f"suffix completes; use a vocabulary with a token for each byte",
         )
-
-
-class Seam:
-    """What all matchers before one suffix share.
-
-    Attributes:
-        engine: of the store.
-        endings: says where a middle may end.
-        guide: says from where none can; None: nothing is refused.
-    """
-
-    def __init__(self, store: MaskStore, suffix: bytes, *, refuse: bool) -> None:
-        self.engine = store.matcher().engine
-        self.endings = Endings(self.engine, suffix)
-        self.guide = guide_of(store, suffix) if refuse else None
-        self._masks: dict[tuple[State, Threads], NDArray[np.int32]] = {}
-
-    def may_stop(self, state: State) -> bool:
-        """Whether the suffix makes the state's text whole; the engine's lock is held."""
-        return self.endings.at_state(state)
-
-    def can_join(self, threads: Threads) -> bool:
-        """Whether some text leads into the suffix from threads of the guide; False is certain."""
-        return self.guide is None or self.guide.can_join(threads)
-
-    def mask(self, state: State, threads: Threads, mask: NDArray[np.int32]) -> NDArray[np.int32]:
-        """int32[W], read-only: the tokens that may come next.
-
-        End tokens are among them where the middle may end, and where nothing else may come.
-
-        Args:
-            state: of the text.
-            threads: of the guide.
-            mask: what the grammar allows.
-        """
-        key = state, threads
-        row = self._masks.get(key)
-        if row is None:
-            with self.engine.lock:
-                row = self._mask(state, threads, mask)
-            row.flags.writeable = False
-            if len(self._masks) >= MAX_MASKS:
-                self._masks.clear()
-            self._masks[key] = row
-        return row
-
-    def _mask(self, state: State, threads: Threads, mask: NDArray[np.int32]) -> NDArray[np.int32]:
-        row: NDArray[np.int32] = mask & ~self.engine.end_row
-        if self.guide is not None:
-            row &= ~self.guide.refused(threads)
-        if self.may_stop(state) or not row.any():
-            row |= self.engine.end_row
-        return row
 
 
 class _Point:
@@ -301,6 +251,17 @@ class SuffixMatcher:
         now = self._now
         return self._seam.mask(now.matcher.state, now.threads, now.matcher.mask())
 
+    def wide_mask(self) -> NDArray[np.int32]:
+        """int32[W]: `mask`, and perhaps tokens that `accept_token` refuses; found sooner.
+
+        Who draws from it, and again without the token where that is refused, draws from `mask`.
+        """
+        now = self._now
+        if now.is_end:
+            return self.mask()
+        row: NDArray[np.int32] = now.matcher.mask() & ~self.engine.end_row
+        return row | self.engine.end_row if self.is_accepting() else row
+
     def mask_within(self, n_tokens: int) -> NDArray[np.int32]:
         """`mask`, or the end tokens alone where no more than one token may come.
 
@@ -341,9 +302,12 @@ class SuffixMatcher:
         if guide is not None:
             with self.engine.lock:
                 threads = guide.advance(threads, ahead, added)
-                if not guide.can_join(threads):
-                    return False
-        self._now = _Point(self._now, ahead, threads, added)
+        point = _Point(self._now, ahead, threads, added)
+        if guide is not None and not guide.can_join(threads):
+            stops = point.stops(self._seam) if self._seam.past_stop else ()
+            if not stops:
+                return False
+        self._now = point
         return True
 
     def is_accepting(self) -> bool:

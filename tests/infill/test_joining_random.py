@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pytest
-from hypothesis import event, given, settings
+from hypothesis import event, given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -77,7 +77,9 @@ class Truth:
         return f"middle {middle!r}: {problem}\n{self.hole}"
 
 
-def opened(hole: Hole) -> SuffixMatcher | BrokenPrefix | NothingJoins | None:
+def opened(
+    hole: Hole, *, past_stop: bool = False
+) -> SuffixMatcher | BrokenPrefix | NothingJoins | None:
     """What `open_middle` says; None where grammar or suffix were refused."""
     case = hole.case
     try:
@@ -85,7 +87,7 @@ def opened(hole: Hole) -> SuffixMatcher | BrokenPrefix | NothingJoins | None:
     except (GrammarError, ViabilityLimitError):
         return None
     try:
-        return open_middle(store, hole.prefix, hole.suffix)
+        return open_middle(store, hole.prefix, hole.suffix, past_stop=past_stop)
     except SuffixError:
         return None
     except ViabilityLimitError:
@@ -112,6 +114,21 @@ def check_hole(hole: Hole) -> None:
     for middle in legal:
         check_reachable(truth, matcher, middle)
     check_walk(truth, matcher)
+    past = opened(hole, past_stop=True)
+    assert isinstance(past, SuffixMatcher)
+    check_past(truth, past, matcher)
+    check_walk(truth, past)
+
+
+def check_past(truth: Truth, past: SuffixMatcher, matcher: SuffixMatcher) -> None:
+    """What may run past a stop is what has one within, and can be read on."""
+    tokens = truth.hole.case.tokens
+    allowed, strict = mask_of(past, len(tokens)), mask_of(matcher, len(tokens))
+    for token_id, token in enumerate(tokens):
+        if token and past.wide_mask()[token_id >> 5] >> (token_id & 31) & 1:
+            has_stop = any(truth.is_legal(token[:n]) for n in range(1, len(token)))
+            expected = strict[token_id] or has_stop
+            assert allowed[token_id] == expected, truth.told(token, "as a token past a stop")
 
 
 def check_reachable(truth: Truth, matcher: SuffixMatcher, middle: bytes) -> None:
@@ -173,7 +190,6 @@ def check_stops(truth: Truth, at: SuffixMatcher) -> None:
         assert at.finish() == NoLegalStop(written)
 
 
-@settings(max_examples=max(1, 2 * settings.default.max_examples))
 @given(holes())
 def test_no_legal_middle_is_refused_and_stops_are_exact(hole: Hole) -> None:
     try:

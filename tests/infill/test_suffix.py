@@ -141,6 +141,10 @@ CASES = [
     ("python", "x = '''", "'''\n", "a\n", "legal"),
     ("python", 'x = f"{', '}"\n', "a", "legal"),
     ("python", 'x = f"{', '}"\n', "a!", "open"),
+    # what may be a name, and words that are none
+    ("python", "", "match x:\n  case y:\n    pass\n", "", "legal"),
+    ("python", "", "match x:\n  case y:\n    pass\n", "z\n", "legal"),
+    ("python", "x = ", "match + case\n", "y + ", "legal"),
     # other engines
     ("regex", "a", "bc", "bab", "open"),
     ("regex", "a", "bc", "ba", "legal"),
@@ -330,7 +334,7 @@ def test_where_a_middle_may_stop_it_can_join(name: str) -> None:
     rng = random.Random(3)
     text = {
         "json": b'{"a": [1, {"b": "x\\n"}], "c": -1.5e3, "d": [[], {}, null, true]}',
-        "python": b"def f(a, *b):\n    if a:\n        x = [1, 'y']  # c\n    return f(x)\n\ng = f\n",
+        "python": b"def f(a, *b):\n    if a:\n        x = [1, 'y']  # c\n    return f(x)\n\ng = f",
     }[name]
     for _ in range(6):
         i, j = sorted(rng.choices(range(len(text) + 1), k=2))
@@ -353,3 +357,26 @@ def test_masks_are_what_is_accepted() -> None:
         assert np.array_equal(mask, taken)
         alone = [matcher.fork().accept_bytes(byte) for byte in BYTES]
         assert np.array_equal(matcher.allowed_bytes(), alone)
+
+
+@pytest.mark.parametrize("past_stop", [False, True])
+def test_tokens_may_run_past_a_stop_where_that_is_asked_for(past_stop: bool) -> None:
+    tokens = [*BYTES, b"a)", b"aa", b"a))", b""]
+    end = tokens.index(b"")
+    grammar = Grammar.from_lark('start: "(" inner ")"\ninner: "(" inner ")" | /a+/')
+    store = constrain.compile(grammar, Vocabulary.from_tokens(tokens, [end]))
+    matcher = open_middle(store, b"((", b"))", past_stop=past_stop)
+    assert isinstance(matcher, SuffixMatcher)
+    mask = bitmask.unpack(matcher.mask(), len(tokens))
+    wide = bitmask.unpack(matcher.wide_mask(), len(tokens))
+    taken = [matcher.fork().accept_token(token) for token in range(len(tokens))]
+    assert np.array_equal(mask, taken)
+    assert (wide >= mask).all()
+    assert mask[tokens.index(b"aa")]
+    for token in (b"a)", b"a))"):
+        assert mask[tokens.index(token)] == past_stop
+        assert wide[tokens.index(token)]
+    if past_stop:
+        assert matcher.accept_token(tokens.index(b"a))"))
+        assert bitmask.token_ids(matcher.mask()).tolist() == [end]
+        assert matcher.finish() == Middle(b"a", n_dropped=2)
