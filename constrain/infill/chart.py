@@ -152,9 +152,9 @@ class Chart:
 
     @cached_property
     def exits(self) -> tuple[Node, ...]:
-        """Where a lexeme may begin in the suffix that is the first one to begin there."""
+        """Where a lexeme may begin in the suffix behind an ignored one that begins in the hole."""
         ignored = frozenset().union(*self._rules.ignored, self._rules.newlines)
-        places = {0}.union(*(self._lexemes.begun(terminal) for terminal in sorted(ignored)))
+        places = set[int]().union(*(self._lexemes.begun(terminal) for terminal in ignored))
         state = ANY if self._rules.semicolon >= 0 else SETTLED
         return self._skipped(sorted(places), ignored, state)
 
@@ -170,6 +170,8 @@ class Chart:
         return tuple(PASSED if place == BEYOND else (place, state) for place in reached)
 
     def _sought(self, symbol: int, node: Node, level: int) -> Goal:
+        if symbol not in self._rules.with_lines:
+            level = 0
         key = symbol, node, level
         goal = self._symbols.get(key)
         if goal is None:

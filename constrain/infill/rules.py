@@ -88,6 +88,22 @@ class Rules:
         return found
 
     @cached_property
+    def with_lines(self) -> frozenset[int]:
+        """The nonterminals that may hold line ends: for others it is no matter where blocks are."""
+        users: dict[int, set[int]] = {}
+        for lhs, rhs in self.normal.productions:
+            for symbol in rhs:
+                users.setdefault(symbol, set()).add(lhs)
+        layout = (self.newline, self.indent, self.dedent)
+        queue = [s for s, terminal in enumerate(self.normal.lexed) if terminal in layout]
+        found = set(queue)
+        for symbol in queue:
+            more = users.get(symbol, set()) - found
+            found |= more
+            queue += more
+        return frozenset(found)
+
+    @cached_property
     def has_whole_blocks(self) -> bool:
         """Every production that indents a block ends it, and no other one does."""
         for _, rhs in self.normal.productions:

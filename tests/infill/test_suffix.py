@@ -141,6 +141,10 @@ CASES = [
     ("python", "x = '''", "'''\n", "a\n", "legal"),
     ("python", 'x = f"{', '}"\n', "a", "legal"),
     ("python", 'x = f"{', '}"\n', "a!", "open"),
+    ("python", "x = (1", " b\n)\n", ", 2 # a", "legal"),
+    ("python", "def f(a", "  ):\n    x\n", ", b \\\n", "legal"),
+    ("go", "package p\nvar x = f(1", " b */ )\n", ", 2 /* a", "legal"),
+    ("json", "[1", "\n, 2]", ", 2 ", "legal"),
     # what may be a name, and words that are none
     ("python", "", "match x:\n  case y:\n    pass\n", "", "legal"),
     ("python", "", "match x:\n  case y:\n    pass\n", "z\n", "legal"),
@@ -165,6 +169,9 @@ CASES = [
 def test_middles(case: tuple[str, str, str, str, str]) -> None:
     name, prefix, suffix, middle, expected = case
     assert told(name, prefix.encode(), suffix.encode(), middle.encode()) == expected
+    if expected == "legal":
+        matcher = opened(name, prefix.encode(), suffix.encode())
+        assert all(matcher.accept_bytes(bytes([byte])) for byte in middle.encode())
     text = (prefix + middle + suffix).encode()
     if name == "python":
         assert is_python(text) == (expected == "legal")
