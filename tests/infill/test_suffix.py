@@ -141,12 +141,12 @@ CASES = [
     ("python", "x = '''", "'''\n", "a\n", "legal"),
     ("python", 'x = f"{', '}"\n', "a", "legal"),
     ("python", 'x = f"{', '}"\n', "a!", "open"),
-    ("python", "x = (1", " b\n)\n", ", 2 # a", "legal"),
+    ("python", "x = (1", " b c\n)\n", ", 2 # a", "legal"),
     ("python", "def f(a", "  ):\n    x\n", ", b \\\n", "legal"),
-    ("go", "package p\nvar x = f(1", " b */ )\n", ", 2 /* a", "legal"),
+    ("go", "package p\nvar x = f(1", " */,\n z)\n", ", 2 /* a", "legal"),
     ("json", "[1", "\n, 2]", ", 2 ", "legal"),
     # what may be a name, and words that are none
-    ("python", "", "match x:\n  case y:\n    pass\n", "", "legal"),
+    ("python", "", "match x:\n  case y:\n    pass\n" * 2, "", "legal"),
     ("python", "", "match x:\n  case y:\n    pass\n", "z\n", "legal"),
     ("python", "x = ", "match + case\n", "y + ", "legal"),
     # other engines
