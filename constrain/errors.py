@@ -250,6 +250,18 @@ class BudgetError(ConstrainError):
         )
 
 
+class SuffixError(ConstrainError):
+    """A suffix cannot be kept in view exactly by the vocabulary's masks.
+
+    Attributes:
+        offset: of the suffix's first byte that no token writes.
+    """
+
+    def __init__(self, offset: int, problem: str) -> None:
+        self.offset = offset
+        super().__init__(problem)
+
+
 class BitmaskError(ConstrainError):
     """An array is not the packed bitmask that was wanted: its type, shape or width."""
 

@@ -50,6 +50,11 @@ class Matcher:
         return self._engine
 
     @property
+    def state(self) -> State:
+        """Where its text has led; all that may come depends on it, and other texts share it."""
+        return self._now.state
+
+    @property
     def text(self) -> bytes:
         """The bytes accepted so far."""
         parts = []
