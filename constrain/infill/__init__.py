@@ -1,0 +1,1 @@
+"""Probabilities of bytes from a model of tokens; the mathematics, without tensors."""
