@@ -19,6 +19,7 @@ Shapes: Q states, C classes of characters, G guesses.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
@@ -27,8 +28,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.automata.charset import Ranges
-from constrain.automata.utf8 import Alphabet, partition
+from constrain.automata.charset import LAST_CHARACTER, Ranges
+from constrain.automata.utf8 import NO_CLASS, Alphabet, partition
 from constrain.errors import CanonicalError
 from constrain.infill.pattern import MATCH, Program
 
@@ -167,8 +168,14 @@ class Splitter:
 
     def class_of(self, char: str) -> int:
         """The class of a character."""
-        place = int(np.searchsorted(self.alphabet.starts, ord(char), side="right")) - 1
-        return self.alphabet.classes[place]
+        return self.alphabet.classes[bisect_right(self.alphabet.starts, ord(char)) - 1]
+
+    def classes_of(self, partial: bytes) -> list[int]:
+        """The classes of the characters whose UTF-8 begins with some bytes, not all of it."""
+        first, last = _completed(partial, 0x80), _completed(partial, 0xBF)
+        starts, classes = self.alphabet.starts, self.alphabet.classes
+        places = range(bisect_right(starts, first) - 1, bisect_right(starts, last))
+        return sorted({classes[place] for place in places} - {NO_CLASS})
 
 
 def build_splitter(
@@ -190,6 +197,16 @@ def build_splitter(
     of_name = {name: frozenset(found) for name, found in zip(names, members, strict=True)}
     levels = [Level(program, [of_name[name] for name in program.sets]) for program in programs]
     return _Tabulation(levels, literal_first).table(alphabet)
+
+
+def _completed(partial: bytes, byte: int) -> int:
+    """The code point, were all missing bytes the same; past the last one if it is too large."""
+    lead = partial[0]
+    length = 2 if lead < 0xE0 else 3 if lead < 0xF0 else 4
+    code = lead & (0x7F >> length)
+    for part in partial[1:] + bytes([byte]) * (length - len(partial)):
+        code = code << 6 | part & 0x3F
+    return min(code, LAST_CHARACTER)
 
 
 def _ranges(name: str, ranges_of: Callable[[str], Ranges]) -> Ranges:
