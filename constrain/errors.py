@@ -269,9 +269,10 @@ class ByteTextError(ConstrainError):
     def __init__(self, prefix: bytes, text: bytes, problem: str) -> None:
         self.prefix = prefix
         self.text = text
+        rest = text[len(prefix) :][:20]
         super().__init__(
-            f"{problem}; it is spelled up to byte {len(prefix)}, where {text[len(prefix) :][:20]!r} "
-            f"follows {prefix[-20:]!r}"
+            f"{problem}; it is spelled up to byte {len(prefix)}, where {rest!r} follows "
+            f"{prefix[-20:]!r}"
         )
 
 

@@ -34,8 +34,8 @@ from constrain.infill.splitter import DEAD, START, build_splitter
 from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary
 
-MAX_DEPTH = 64
-"""Tokens that a search for a way on looks ahead."""
+MAX_SEARCH = 100_000
+"""Sequences of tokens that a search for a way on looks at."""
 
 _MASKS = 256  # of states, bool[V] each
 _ROWS = 256  # of tokens, bool[V] each
@@ -155,15 +155,14 @@ class CanonicalSequences:
         programs = [parse(pattern) for pattern in encoding.patterns]
         if encoding.literals:
             programs.insert(0, literals(list(encoding.literals)))
-        self._splitter = build_splitter(
-            programs, ranges_of, literal_first=bool(encoding.literals)
-        )
+        self._splitter = build_splitter(programs, ranges_of, literal_first=bool(encoding.literals))
         self._shapes = Shapes.of(vocabulary, self._tokens.written, self._splitter.class_of)
         self._ids = vocabulary.ids
         self._row_of: Recent[int, NDArray[np.bool_]] = Recent(_ROWS)
         self._mask_of: Recent[CanonicalState, NDArray[np.bool_]] = Recent(_MASKS)
         self._part_of: dict[tuple[int, bool], NDArray[np.bool_]] = {}
-        self._inner_after: dict[int, NDArray[np.int64]] = {}
+        self._inner_after: dict[int, list[int]] = {}
+        self._reached_of: dict[tuple[int, bool], tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
         self._classes_of: dict[bytes, list[int]] = {}
         self._viable_of: dict[tuple[Hypothesis, bytes, str], bool] = {}
 
@@ -243,9 +242,7 @@ class CanonicalSequences:
             place -= 1
         return text[max(place, 0) :]
 
-    def _ways(
-        self, way: Hypothesis, token: int, text: str, partial: bytes
-    ) -> Iterator[Hypothesis]:
+    def _ways(self, way: Hypothesis, token: int, text: str, partial: bytes) -> Iterator[Hypothesis]:
         """What a hypothesis becomes by a token that completes the characters `text`."""
         follows = way.last >= 0 and self._row(way.last)[token]
         if follows and not self._splitter.in_literal[way.state]:
@@ -273,7 +270,8 @@ class CanonicalSequences:
         splitter = self._splitter
         first, *others = map(splitter.class_of, text)
         firsts = splitter.cut[:, state, first] if cuts else splitter.go_on[[state], first]
-        for reached in firsts.tolist():
+        for begun in firsts.tolist():
+            reached = begun
             for char in others:
                 reached = int(splitter.go_on[reached, char])
             if reached != DEAD:
@@ -300,17 +298,19 @@ class CanonicalSequences:
 
     # --- whether a sequence can go on ---------------------------------------------------------
 
-    def _is_viable(self, way: Hypothesis, partial: bytes, recent: str, depth: int = 0) -> bool:
+    def _is_viable(self, way: Hypothesis, partial: bytes, recent: str) -> bool:
         """Whether some canonical sequence begins so."""
-        if not partial and self._splitter.can_cut[way.state] and not self._is_other(way):
+        if self._may_end_piece(way, partial):
             return True
-        if partial and not self._has_class(way, partial):
-            return False
         key = (way, partial, recent)
         found = self._viable_of.get(key)
         if found is None:
-            found = self._viable_of[key] = self._search(way, partial, recent, depth)
+            found = self._viable_of[key] = self._search(*key)
         return found
+
+    def _may_end_piece(self, way: Hypothesis, partial: bytes) -> bool:
+        """Whether a piece may end here, so that anything may follow, or nothing."""
+        return not partial and self._splitter.can_cut[way.state] and not self._is_other(way)
 
     def _has_class(self, way: Hypothesis, partial: bytes) -> bool:
         """Whether the splitter lets some character follow that begins with these bytes."""
@@ -321,34 +321,43 @@ class CanonicalSequences:
             return bool(self._splitter.cut[:, way.state, classes].any())
         return bool(self._splitter.go_on[way.state, classes].any())
 
-    def _search(self, way: Hypothesis, partial: bytes, recent: str, depth: int) -> bool:
-        """Look for a token behind which the piece may end; it must go on here."""
-        if depth > MAX_DEPTH:
-            raise CanonicalError(
-                f"whether the tokenizer goes on behind {self._bytes[way.last]!r} was not decided "
-                f"within {MAX_DEPTH} tokens; use covers='all'"
-            )
-        state = CanonicalState((way,), partial, recent)
-        for token in self._candidates(way, partial).tolist():
-            stepped = self._step(state, token)
-            if stepped is not None and any(
-                not other.is_one
-                and self._is_viable(other, stepped.partial, stepped.recent, depth + 1)
-                for other in stepped.ways
-            ):
-                return True
+    def _search(self, way: Hypothesis, partial: bytes, recent: str) -> bool:
+        """Look for tokens behind which the piece may end, which must go on here: breadth first."""
+        queue = [(way, partial, recent)]
+        seen = set(queue)
+        for place in queue:
+            if place[1] and not self._has_class(*place[:2]):
+                continue
+            state = CanonicalState((place[0],), *place[1:])
+            for token in self._candidates(*place[:2]):
+                stepped = self._step(state, token)
+                for other in stepped.ways if stepped is not None else ():
+                    behind = (other, *stepped[1:]) if stepped is not None else place
+                    if other.is_one or behind in seen:
+                        continue
+                    if self._may_end_piece(*behind[:2]):
+                        return True
+                    seen.add(behind)
+                    queue.append(behind)
+            if len(seen) > MAX_SEARCH:
+                raise CanonicalError(
+                    f"whether the tokenizer goes on behind {self._bytes[way.last]!r} was not "
+                    f"decided within {MAX_SEARCH} sequences of tokens; use covers='all'"
+                )
         return False
 
-    def _candidates(self, way: Hypothesis, partial: bytes) -> NDArray[np.int64]:
-        """Tokens that may follow in the same piece."""
-        if not partial:
-            return np.flatnonzero(self._row(way.last) & self._part(way.state, cuts=False, go=True))
-        found = self._inner_after.get(way.last)
-        if found is None:
-            inner = self._shapes.inner
-            found = inner[self._neighbours.after(way.last, inner)]
-            self._inner_after[way.last] = found
-        return found
+    def _candidates(self, way: Hypothesis, partial: bytes) -> Iterator[int]:
+        """Tokens that may follow in the same piece; first those that may end it."""
+        if partial:
+            found = self._inner_after.get(way.last)
+            if found is None:
+                inner = self._shapes.inner
+                found = inner[self._neighbours.after(way.last, inner)].tolist()
+                self._inner_after[way.last] = found
+            yield from found
+        else:
+            for reached in self._reach(way.state, cuts=False):
+                yield from np.flatnonzero(self._row(way.last) & reached).tolist()
 
     # --- all tokens ---------------------------------------------------------------------------
 
@@ -409,40 +418,43 @@ class CanonicalSequences:
             self._row_of.put(token, row)
         return row
 
-    def _part(self, state: int, *, cuts: bool, go: bool = False) -> NDArray[np.bool_]:
+    def _part(self, state: int, *, cuts: bool) -> NDArray[np.bool_]:
         """bool[V]: the tokens that the splitter lets follow a state.
 
         Args:
             state: of the splitter.
             cuts: the token begins a piece, else it goes on with one.
-            go: of those behind which the piece must go on, too, whether or not it can.
         """
         part = self._part_of.get((state, cuts))
-        if part is None or go:
-            part = self._make_part(state, cuts, go)
-            if not go:
-                self._part_of[state, cuts] = part
+        if part is None:
+            ends, goes_on = self._reach(state, cuts=cuts)
+            part = ends.copy()
+            for token in np.flatnonzero(goes_on & ~ends).tolist():
+                part[token] = self._goes_on(state, token, cuts)
+            self._part_of[state, cuts] = part
         return part
 
-    def _make_part(self, state: int, cuts: bool, go: bool) -> NDArray[np.bool_]:
+    def _reach(self, state: int, *, cuts: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
+        """bool[V] both: tokens behind which a piece may end, and behind which it must go on."""
+        found = self._reached_of.get((state, cuts))
+        if found is None:
+            found = self._reached_of[state, cuts] = self._walk(state, cuts)
+        return found
+
+    def _walk(self, state: int, cuts: bool) -> tuple[NDArray[np.bool_], NDArray[np.bool_]]:
         splitter, plain, tokens = self._splitter, self._shapes.plain, self._tokens
-        part = np.zeros(len(self._bytes), np.bool_)
-        must_go_on = np.zeros_like(part)
+        ends, goes_on = np.zeros((2, len(self._bytes)), np.bool_)
         for first in splitter.cut[:, state] if cuts else splitter.go_on[[state]]:
             states = self._shapes.walk(first, splitter.go_on)
             good = states != DEAD
             if cuts:
                 literal = splitter.in_literal[states]
                 good &= np.where(literal, tokens.is_literal[plain], tokens.may_begin[plain])
-            ends = splitter.can_cut[states]
-            part[plain[good & ends]] = True
-            must_go_on[plain[good & ~ends]] = True
-        if go:
-            return part | must_go_on
-        must_go_on[list(self._shapes.open)] = True
-        for token in np.flatnonzero(must_go_on & ~part).tolist():
-            part[token] = self._goes_on(state, token, cuts)
-        return part
+            may_end = splitter.can_cut[states]
+            ends[plain[good & may_end]] = True
+            goes_on[plain[good & ~may_end]] = True
+        goes_on[list(self._shapes.open)] = True
+        return ends, goes_on
 
     def _goes_on(self, state: int, token: int, cuts: bool) -> bool:
         """Whether a token that ends where its piece cannot may stand behind a state."""
@@ -503,7 +515,9 @@ def _sort_tokens(
         if found is None:
             continue
         text = found[0]
-        is_byte = encoding.byte_fallback and len(data) == 1 and len(encoding.names.get(token, "")) > 1
+        is_byte = (
+            encoding.byte_fallback and len(data) == 1 and len(encoding.names.get(token, "")) > 1
+        )
         if (is_byte and text in alphabet and text) or (normal and not normal.holds(text)):
             may_begin[token] = is_literal[token] = False
         if normal and normal.may_join_any(*found):

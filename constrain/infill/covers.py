@@ -55,9 +55,7 @@ class AllSequences:
 class Reader(Protocol):
     """The model. A memory is whatever it keeps of a sequence that it has read; never changed."""
 
-    def read(
-        self, steps: Sequence[tuple[Any, int]]
-    ) -> Sequence[tuple[Any, NDArray[np.float64]]]:
+    def read(self, steps: Sequence[tuple[Any, int]]) -> Sequence[tuple[Any, NDArray[np.float64]]]:
         """Read one more token behind each memory, all in one forward pass.
 
         Returns:
@@ -141,7 +139,7 @@ class Covers:
 
     @property
     def log_mass(self) -> float:
-        """log W(x), of the covers that were kept; -inf: nothing spells the string."""
+        """The logarithm of W(x), of the covers that were kept; -inf: nothing spells the string."""
         masses = [group.log_mass for group in self.groups]
         return log_sum(np.array(masses + [path.log_weight for path in self.paths]))
 
@@ -230,7 +228,7 @@ class CoverWalk:
         ]
 
     def log_masses(self, covers: Covers) -> NDArray[np.float64]:
-        """log W(xb) for each byte b, and log W(x, stop); of covers that are read.
+        """The logarithms of W(xb) for each byte b, and of W(x, stop); of covers that are read.
 
         Returns:
             float64[257].
@@ -252,7 +250,9 @@ class CoverWalk:
         return log_sums(stacked, np.arange(257, dtype=np.int64) * len(parts))
 
     def log_probabilities(self, covers: Covers) -> NDArray[np.float64]:
-        """log P(b | x) for each byte, and log P(stop | x); of covers with mass that are read.
+        """The logarithms of P(b | x) for each byte, and of P(stop | x).
+
+        The covers have mass and are read.
 
         Returns:
             float64[257]; exp of it sums to one.

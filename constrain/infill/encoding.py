@@ -76,14 +76,13 @@ def read_encoding(plain: Description) -> Encoding:
     _check_model(model)
     metaspace, normal_form = _read_normalizer(plain.get("normalizer"))
     patterns = list(_read_pretokenizer(plain.get("pre_tokenizer"), metaspace))
-    if any(step["type"] == "Metaspace" for step in _steps(plain.get("pre_tokenizer"))):
-        metaspace = True
+    metaspace |= any(step["type"] == "Metaspace" for step in _steps(plain.get("pre_tokenizer")))
     ids: Mapping[str, int] = model["vocab"]
     return Encoding(
         {token_id: name for name, token_id in ids.items()},
         tuple(_read_merges(model["merges"], ids)),
         tuple(patterns),
-        dict(_read_literals(plain["added_tokens"])),
+        dict(_read_literals(plain["added_tokens"], is_raw=not (metaspace or normal_form))),
         normal_form,
         metaspace,
         bool(model.get("byte_fallback")),
@@ -182,9 +181,18 @@ def _read_merges(merges: Any, ids: Mapping[str, int]) -> Iterator[tuple[int, int
         yield ids[left], ids[right], ids[left + right]
 
 
-def _read_literals(added_tokens: Any) -> Iterator[tuple[str, int]]:
+def _read_literals(added_tokens: Any, *, is_raw: bool) -> Iterator[tuple[str, int]]:
+    """The added tokens, with their texts.
+
+    Args:
+        added_tokens: as described.
+        is_raw: the tokenizer looks for all of them in the text as it is.
+    """
+    flags = {bool(added.get("normalized")) for added in added_tokens}
     for added in added_tokens:
-        if any(added.get(flag) for flag in ("single_word", "lstrip", "rstrip", "normalized")):
+        if any(added.get(flag) for flag in ("single_word", "lstrip", "rstrip")):
+            raise _unsupported("added tokens", added)
+        if added.get("normalized") and (len(flags) > 1 or not is_raw):
             raise _unsupported("added tokens", added)
         yield added["content"], added["id"]
 

@@ -218,7 +218,8 @@ def _make_all(
         merges: all.
         symbols: int32[S], of all tokens.
         starts: int64[V + 1], of each token's.
-        is_made, ascends: bool[V], written.
+        is_made: bool[V], written.
+        ascends: bool[V], written.
         counts: int64[2, V], written: symbols of the left and the right spine.
         spines: int32[2, 3, capacity], written: symbol, made, taken.
     """
@@ -289,7 +290,8 @@ def _judge(
         token: its right spine is looked at.
         others: int64[n], their left spines are.
         merges: all.
-        left, right: the spines.
+        left: the left spines.
+        right: the right spines.
         is_made: bool[V].
         ranks: int32[V], all -1, and so again at the end.
         found: bool[n], written.

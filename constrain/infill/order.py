@@ -154,7 +154,7 @@ def make_row(
 
 
 def log_sum(logs: NDArray[np.float64]) -> float:
-    """log Σ exp; -inf for nothing."""
+    """Return log Σ exp; -inf for nothing."""
     largest = logs.max(initial=-np.inf)
     if largest == -np.inf:
         return -np.inf
@@ -162,7 +162,7 @@ def log_sum(logs: NDArray[np.float64]) -> float:
 
 
 def log_sums(logs: NDArray[np.float64], starts: NDArray[np.int64]) -> NDArray[np.float64]:
-    """log Σ exp of consecutive parts, each as exact as if it stood alone.
+    """Return log Σ exp of consecutive parts, each as exact as if it stood alone.
 
     Args:
         logs: float64[n].

@@ -19,7 +19,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from constrain.errors import CanonicalError
 
@@ -89,6 +89,9 @@ def _escape(char: str) -> str:
     if char.isalnum() or char.isspace() or ord(char) > 0x7F:
         return char
     return "\\" + char
+
+
+_Part = tuple[Any, ...]  # a tree: its first element says of what kind
 
 
 class _Compiler:
@@ -218,6 +221,3 @@ class _Compiler:
         for _ in range(least):
             place = self._build(part, place)
         return place
-
-
-_Part = tuple  # type: ignore[type-arg] # a tree: its first element says of what kind
