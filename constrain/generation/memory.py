@@ -129,7 +129,7 @@ class ModelReader:
         if self._limit is not None and needed > self._limit:
             raise ContextLengthError(needed, self._limit)
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def _run(
         self, pasts: Sequence[Memory | None], new: Sequence[tuple[int, ...]]
     ) -> list[tuple[KeysValues | None, NDArray[np.float64]]]:

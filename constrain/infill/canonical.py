@@ -162,6 +162,8 @@ class CanonicalSequences:
         self._mask_of: Recent[CanonicalState, NDArray[np.bool_]] = Recent(_MASKS)
         self._part_of: dict[tuple[int, bool], NDArray[np.bool_]] = {}
         self._inner_after: dict[int, list[int]] = {}
+        self._onward_of: dict[int, tuple[NDArray[np.int64], ...]] = {}
+        self._completing_of: dict[int, list[int]] = {}
         self._reached_of: dict[tuple[int, bool], tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
         self._classes_of: dict[bytes, list[int]] = {}
         self._viable_of: dict[tuple[Hypothesis, bytes, str], bool] = {}
@@ -244,8 +246,8 @@ class CanonicalSequences:
 
     def _ways(self, way: Hypothesis, token: int, text: str, partial: bytes) -> Iterator[Hypothesis]:
         """What a hypothesis becomes by a token that completes the characters `text`."""
-        follows = way.last >= 0 and self._row(way.last)[token]
-        if follows and not self._splitter.in_literal[way.state]:
+        goes_on = way.last >= 0 and not self._splitter.in_literal[way.state]
+        if goes_on and self._follows(way.last, token):
             piece = self._longer(way.piece, token)
             for state in self._read(way.state, text, cuts=way.cuts and bool(partial)):
                 pending = way.cuts if partial and not text else False
@@ -300,7 +302,7 @@ class CanonicalSequences:
 
     def _is_viable(self, way: Hypothesis, partial: bytes, recent: str) -> bool:
         """Whether some canonical sequence begins so."""
-        if self._may_end_piece(way, partial):
+        if self._may_end_piece(way, partial) or self._is_completed(way, partial):
             return True
         key = (way, partial, recent)
         found = self._viable_of.get(key)
@@ -311,6 +313,15 @@ class CanonicalSequences:
     def _may_end_piece(self, way: Hypothesis, partial: bytes) -> bool:
         """Whether a piece may end here, so that anything may follow, or nothing."""
         return not partial and self._splitter.can_cut[way.state] and not self._is_other(way)
+
+    def _is_completed(self, way: Hypothesis, partial: bytes) -> bool:
+        """Whether one more token is sure to lead to where a piece may end."""
+        if not partial or way.piece is not None:
+            return False
+        splitter, classes = self._splitter, self._completing(way.last, partial)
+        if way.cuts:
+            return bool(splitter.can_cut[splitter.cut[:, way.state, classes]].any())
+        return bool(splitter.can_cut[splitter.go_on[way.state, classes]].any())
 
     def _has_class(self, way: Hypothesis, partial: bytes) -> bool:
         """Whether the splitter lets some character follow that begins with these bytes."""
@@ -349,15 +360,50 @@ class CanonicalSequences:
     def _candidates(self, way: Hypothesis, partial: bytes) -> Iterator[int]:
         """Tokens that may follow in the same piece; first those that may end it."""
         if partial:
-            found = self._inner_after.get(way.last)
-            if found is None:
-                inner = self._shapes.inner
-                found = inner[self._neighbours.after(way.last, inner)].tolist()
-                self._inner_after[way.last] = found
-            yield from found
+            yield from self._after_open(way.last)
         else:
-            for reached in self._reach(way.state, cuts=False):
-                yield from np.flatnonzero(self._row(way.last) & reached).tolist()
+            for ids in self._onward(way.state):
+                yield from ids[self._neighbours.after(way.last, ids)].tolist()
+
+    def _onward(self, state: int) -> tuple[NDArray[np.int64], ...]:
+        """Ids of tokens of the same piece: those that may end it, and those that may not."""
+        found = self._onward_of.get(state)
+        if found is None:
+            reached = self._reach(state, cuts=False)
+            found = self._onward_of[state] = tuple(map(np.flatnonzero, reached))
+        return found
+
+    def _completing(self, token: int, partial: bytes) -> list[int]:
+        """Classes of characters that a token and one more are sure to make; not all of them.
+
+        Only characters that nothing before them has a say in.
+        """
+        found = self._completing_of.get(token)
+        if found is None:
+            chars = set()
+            for other in self._after_open(token):
+                read = decode(partial + self._bytes[other])
+                if read is not None and len(read[0]) == 1 and not read[1]:
+                    chars.add(read[0])
+            found = sorted({self._splitter.class_of(c) for c in chars if self._is_free(c)})
+            self._completing_of[token] = found
+        return found
+
+    def _is_free(self, char: str) -> bool:
+        """Whether a character that several tokens write may stand behind any other."""
+        if char in self._tokens.alphabet:
+            return False
+        normal = self._normal
+        return normal is None or (normal.holds(char) and not normal.may_join(char))
+
+    def _after_open(self, token: int) -> list[int]:
+        """Tokens that may follow one that ends inside a character."""
+        found = self._inner_after.get(token)
+        if found is None:
+            inner = self._shapes.inner
+            found = inner[self._neighbours.after(token, inner)].tolist()
+            self._inner_after[token] = found
+        return found
 
     # --- all tokens ---------------------------------------------------------------------------
 
@@ -407,6 +453,13 @@ class CanonicalSequences:
         return stepped is not None and any(
             self._is_viable(way, stepped.partial, stepped.recent) for way in stepped.ways
         )
+
+    def _follows(self, token: int, other: int) -> bool:
+        """Whether a token may follow another in its piece."""
+        row = self._row_of.get(token)
+        if row is not None:
+            return bool(row[other])
+        return bool(self._neighbours.after(token, np.array([other]))[0])
 
     def _row(self, token: int) -> NDArray[np.bool_]:
         """bool[V]: the tokens that may follow a token in its piece."""

@@ -130,12 +130,15 @@ class Covers:
         groups: the covers that run past it.
         paths: the covers that end where it ends.
         log_pruned: a bound on the mass of the covers that were dropped; -inf: none.
+        dropped: the shares of the mass that were dropped after each byte, added up: what is
+            missing of W if what was dropped goes on as what was kept. No bound.
     """
 
     prefix: bytes
     groups: tuple[Group, ...]
     paths: tuple[Path, ...]
     log_pruned: float = -np.inf
+    dropped: float = 0.0
 
     @property
     def log_mass(self) -> float:
@@ -202,8 +205,11 @@ class CoverWalk:
             mass = path.log_weight + log_sum(row.logp[self.order.below(child)])
             if mass > -np.inf:
                 groups.append(Group(path, child, mass))
-        stepped = Covers(
-            covers.prefix + bytes([byte]), tuple(groups), tuple(paths), covers.log_pruned
+        stepped = replace(
+            covers,
+            prefix=covers.prefix + bytes([byte]),
+            groups=tuple(groups),
+            paths=tuple(paths),
         )
         return stepped if self.width is None else _prune(stepped, self.width)
 
@@ -301,11 +307,12 @@ def _prune(covers: Covers, width: int) -> Covers:
     ranked = np.argsort(-np.array(masses), kind="stable")
     kept = sorted(ranked[:width].tolist())
     dropped = log_sum(np.array(masses)[ranked[width:]])
-    return Covers(
-        covers.prefix,
-        tuple(covers.groups[i] for i in kept if i < n_groups),
-        tuple(covers.paths[i - n_groups] for i in kept if i >= n_groups),
-        float(np.logaddexp(covers.log_pruned, dropped)),
+    return replace(
+        covers,
+        groups=tuple(covers.groups[i] for i in kept if i < n_groups),
+        paths=tuple(covers.paths[i - n_groups] for i in kept if i >= n_groups),
+        log_pruned=float(np.logaddexp(covers.log_pruned, dropped)),
+        dropped=covers.dropped + float(np.exp(dropped - covers.log_mass)),
     )
 
 

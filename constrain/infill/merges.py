@@ -67,6 +67,7 @@ class Neighbours:
     _right: Spines
     _symbols: NDArray[np.int32]
     _starts: NDArray[np.int64]
+    _ranks: NDArray[np.int32]
 
     @classmethod
     def of(cls, encoding: Encoding, size: int) -> Self:
@@ -79,7 +80,8 @@ class Neighbours:
         spines = np.zeros((2, 3, capacity), np.int32)
         _make_all(merges, symbols, starts, is_made, ascends, counts, spines)
         left, right = (_spines(counts[side], spines[side]) for side in (0, 1))
-        return cls(is_made, ascends, merges, left, right, symbols, starts)
+        ranks = np.full(size, -1, np.int32)
+        return cls(is_made, ascends, merges, left, right, symbols, starts, ranks)
 
     def after(self, token: int, others: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which of some tokens may follow a token in one piece.
@@ -94,8 +96,8 @@ class Neighbours:
         found = np.zeros(len(others), np.bool_)
         if not self.is_made[token]:
             return found
-        ranks = np.full(len(self.is_made), -1, np.int32)
-        _judge(token, others, self._merges, self._left, self._right, self.is_made, ranks, found)
+        tables = self._merges, self._left, self._right, self.is_made
+        _judge(token, others, *tables, self._ranks, found)
         wild = ~self.ascends[others] if self.ascends[token] else np.ones(len(others), np.bool_)
         wild &= self.is_made[others]
         if wild.any():

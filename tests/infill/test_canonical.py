@@ -275,9 +275,7 @@ def test_a_pattern_that_is_too_large_is_refused() -> None:
 
 def test_no_real_tokenizer_needs_more(real_tokenizer: Callable[[str], Any]) -> None:
     """Every text can be written: what the law allows is never a dead end."""
-    law = canonical_law(
-        real_tokenizer("gpt2"), Vocabulary.from_tokenizer(real_tokenizer("gpt2"))
-    )
+    law = canonical_law(real_tokenizer("gpt2"), Vocabulary.from_tokenizer(real_tokenizer("gpt2")))
     rng = np.random.default_rng(0)
     state = law.start()
     for _ in range(200):
