@@ -163,7 +163,7 @@ class CanonicalSequences:
         self._part_of: dict[tuple[int, bool], NDArray[np.bool_]] = {}
         self._inner_after: dict[int, list[int]] = {}
         self._onward_of: dict[int, tuple[NDArray[np.int64], ...]] = {}
-        self._completing_of: dict[int, list[int]] = {}
+        self._completing_of: dict[tuple[int, bytes], list[int]] = {}
         self._reached_of: dict[tuple[int, bool], tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
         self._classes_of: dict[bytes, list[int]] = {}
         self._viable_of: dict[tuple[Hypothesis, bytes, str], bool] = {}
@@ -378,7 +378,7 @@ class CanonicalSequences:
 
         Only characters that nothing before them has a say in.
         """
-        found = self._completing_of.get(token)
+        found = self._completing_of.get((token, partial))
         if found is None:
             chars = set()
             for other in self._after_open(token):
@@ -386,7 +386,7 @@ class CanonicalSequences:
                 if read is not None and len(read[0]) == 1 and not read[1]:
                     chars.add(read[0])
             found = sorted({self._splitter.class_of(c) for c in chars if self._is_free(c)})
-            self._completing_of[token] = found
+            self._completing_of[token, partial] = found
         return found
 
     def _is_free(self, char: str) -> bool:

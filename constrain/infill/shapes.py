@@ -11,6 +11,7 @@ from __future__ import annotations
 import codecs
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from functools import cache
 from typing import Self
 
 import numpy as np
@@ -26,7 +27,28 @@ def decode(data: bytes) -> tuple[str, bytes] | None:
         text = decoder.decode(data)
     except UnicodeDecodeError:
         return None
-    return text, decoder.getstate()[0]
+    partial = decoder.getstate()[0]
+    return (text, partial) if _begins_character(partial) else None
+
+
+@cache
+def _begins_character(partial: bytes) -> bool:
+    """Whether some character's UTF-8 begins so; a decoder may find out only at its end.
+
+    What completes to a character is a range of code points, and one of its two ends does.
+    """
+    if not partial:
+        return True
+    missing = (2 if partial[0] < 0xE0 else 3 if partial[0] < 0xF0 else 4) - len(partial)
+    return any(_is_character(partial + byte * missing) for byte in (b"\x80", b"\xbf"))
+
+
+def _is_character(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 @dataclass(frozen=True, eq=False)
