@@ -37,6 +37,8 @@ from constrain.vocabulary import Vocabulary
 MAX_SEARCH = 100_000
 """Sequences of tokens that a search for a way on looks at."""
 
+_FEW = 64
+_VIABLE = 1 << 17
 _MASKS = 256  # of states, bool[V] each
 _ROWS = 256  # of tokens, bool[V] each
 
@@ -166,7 +168,7 @@ class CanonicalSequences:
         self._completing_of: dict[tuple[int, bytes], list[int]] = {}
         self._reached_of: dict[tuple[int, bool], tuple[NDArray[np.bool_], NDArray[np.bool_]]] = {}
         self._classes_of: dict[bytes, list[int]] = {}
-        self._viable_of: dict[tuple[Hypothesis, bytes, str], bool] = {}
+        self._viable_of: Recent[tuple[Hypothesis, bytes, str], bool] = Recent(_VIABLE)
 
     # --- the law ---------------------------------------------------------------------------
 
@@ -307,7 +309,8 @@ class CanonicalSequences:
         key = (way, partial, recent)
         found = self._viable_of.get(key)
         if found is None:
-            found = self._viable_of[key] = self._search(*key)
+            found = self._search(*key)
+            self._viable_of.put(key, found)
         return found
 
     def _may_end_piece(self, way: Hypothesis, partial: bytes) -> bool:
@@ -363,7 +366,9 @@ class CanonicalSequences:
             yield from self._after_open(way.last)
         else:
             for ids in self._onward(way.state):
-                yield from ids[self._neighbours.after(way.last, ids)].tolist()
+                for first, stop in ((0, _FEW), (_FEW, len(ids))):  # mostly the first few do
+                    part = ids[first:stop]
+                    yield from part[self._neighbours.after(way.last, part)].tolist()
 
     def _onward(self, state: int) -> tuple[NDArray[np.int64], ...]:
         """Ids of tokens of the same piece: those that may end it, and those that may not."""
