@@ -34,7 +34,7 @@ from constrain.errors import CanonicalError
 from constrain.infill.pattern import MATCH, Program
 
 END = -1
-"""In the place of a class: the text ends."""
+"""In the place of a class: the text ends. It is in no set."""
 
 DEAD = 0
 START = 1
@@ -135,7 +135,7 @@ class Level:
                 reached.append(place)
             elif instruction.kind == "split":
                 stack.extend(reversed(instruction.to))
-            elif char == END or char not in self._members[instruction.chars]:
+            elif char not in self._members[instruction.chars]:
                 stack.append(instruction.to[0])
         return tuple(reached)
 

@@ -98,9 +98,10 @@ def _byte_level(name: str, letters: str, merges: list[str], **options: Any) -> T
 
 
 def _metaspace() -> Tiny:
-    """Characters with byte fall-back, a space that is `▁`; é is spelled by bytes."""
+    """Characters with byte fall-back, a space that is `▁`; è is a token, é spelled by bytes."""
     pairs = [("▁", "a"), ("a", "b"), ("▁", "▁"), ("▁a", "b")]
-    names = ["<end>", "a", "b", "▁", "▁a", "ab", "▁▁", "▁ab", "<0xC3>", "<0xA9>", "<0x61>"]
+    names = ["<end>", "a", "b", "▁", "▁a", "ab", "▁▁", "▁ab", "è"]
+    names += ["<0xC3>", "<0xA8>", "<0xA9>", "<0x61>"]
     bpe = models.BPE(vocab={n: i for i, n in enumerate(names)}, merges=pairs, byte_fallback=True)
     backend = Tokenizer(bpe)
     backend.normalizer = normalizers.Replace(" ", "▁")
@@ -108,7 +109,7 @@ def _metaspace() -> Tiny:
         [decoders.Replace("▁", " "), decoders.ByteFallback(), decoders.Fuse()]
     )
     backend.add_special_tokens(["<end>"])
-    return Tiny("metaspace", backend, "ab é")
+    return Tiny("metaspace", backend, "ab éè")
 
 
 @cache
@@ -130,6 +131,13 @@ def tiny(name: str) -> Tiny:
             return _byte_level(name, "a1", ["1 1", "a a"], patterns=[r"\p{N}", r" ?\p{L}+"])
         case "whole":
             return _byte_level(name, "ab", ["a b", "b a"], whole=["aba", "bb"])
+        case "whole pieces":
+            patterns = [r"\p{L}{1,3}| "]
+            return _byte_level(name, "ab ", ["a b", "b a"], whole=["aba", "bb"], patterns=patterns)
+        case "goes on":
+            return _byte_level(name, "ac", ["a c", "a a"], patterns=["aac|a|c"])
+        case "goes on, or not":
+            return _byte_level(name, "abc", ["a c", "a a"], patterns=["aab|aac|a|b|c"])
         case "literals":
             return _byte_level(name, "ab\n", ["a b", "Ċ Ċ"], literals=["\n\n", "b\n"])
         case "normal":
@@ -147,6 +155,9 @@ NAMES = (
     "characters",
     "digits",
     "whole",
+    "whole pieces",
+    "goes on",
+    "goes on, or not",
     "literals",
     "normal",
     "metaspace",
