@@ -14,10 +14,12 @@ from constrain.vocabulary import Vocabulary
 
 if TYPE_CHECKING:
     from constrain.generation.apply import apply_bitmask_, apply_rows_
+    from constrain.generation.byte_model import ByteModel
     from constrain.generation.generate import constrained_generate, generate
     from constrain.generation.processor import GrammarLogitsProcessor
 
 __all__ = [
+    "ByteModel",
     "ConstrainError",
     "Grammar",
     "GrammarLogitsProcessor",
@@ -36,6 +38,7 @@ __all__ = [
 ]
 
 _NEEDS_TORCH = {
+    "ByteModel": "constrain.generation.byte_model",
     "GrammarLogitsProcessor": "constrain.generation.processor",
     "apply_bitmask_": "constrain.generation.apply",
     "apply_rows_": "constrain.generation.apply",

@@ -266,6 +266,45 @@ class BitmaskError(ConstrainError):
     """An array is not the packed bitmask that was wanted: its type, shape or width."""
 
 
+class CanonicalError(ConstrainError):
+    """Which token sequences a tokenizer writes is not known exactly."""
+
+
+class ByteTextError(ConstrainError):
+    """A byte string has no probability under the law asked for: no tokens spell it.
+
+    Attributes:
+        prefix: its longest beginning that tokens spell.
+        text: all of it.
+    """
+
+    def __init__(self, prefix: bytes, text: bytes, problem: str) -> None:
+        self.prefix = prefix
+        self.text = text
+        rest = text[len(prefix) :][:20]
+        super().__init__(
+            f"{problem}; it is spelled up to byte {len(prefix)}, where {rest!r} follows "
+            f"{prefix[-20:]!r}"
+        )
+
+
+class ContextLengthError(ConstrainError):
+    """A context and a text are longer than the model reads.
+
+    Attributes:
+        needed: tokens of both.
+        limit: what the model reads.
+    """
+
+    def __init__(self, needed: int, limit: int) -> None:
+        self.needed = needed
+        self.limit = limit
+        super().__init__(
+            f"the context and the text's tokens are {needed} and the model reads {limit}; "
+            f"shorten the context or the text"
+        )
+
+
 class EmbeddedModelError(ConstrainError):
     """The model that the package carries is not whole.
 

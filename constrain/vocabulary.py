@@ -97,7 +97,7 @@ class Vocabulary:
             VocabularyError: its tokens have no bytes of their own, it is a slow
                 tokenizer, or an end token is none of its tokens.
         """
-        description = _describe(tokenizer)
+        description = describe(tokenizer)
         spell = _speller(description)
         names = _names(description)
         ends = _end_ids(tokenizer) | _end_ids(generation_config)
@@ -187,7 +187,7 @@ class Vocabulary:
         return self
 
 
-def _describe(tokenizer: Any) -> Description:
+def describe(tokenizer: Any) -> Description:
     """The tokenizer's JSON description, as the `tokenizers` package writes it."""
     backend = getattr(tokenizer, "backend_tokenizer", tokenizer)
     to_str = getattr(backend, "to_str", None)

@@ -24,8 +24,8 @@ from constrain.compiler import MaskStore
 from constrain.compiler import compile as compile_store
 from constrain.errors import TokenNotAllowedError, UnfinishedError, VocabularyError
 from constrain.generation.processor import GrammarLogitsProcessor, check_budget, check_ends
-from constrain.generation.recent import Recent
 from constrain.grammar.builtin import builtin
+from constrain.recent import Recent
 from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 

@@ -25,7 +25,7 @@ from constrain.errors import (
     VocabularyError,
 )
 from constrain.generation.apply import apply_rows_, dead_rows
-from constrain.generation.recent import Recent
+from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary
 
 Ids = NDArray[np.int64]

@@ -1,1 +1,1 @@
-"""Text between a prefix and a suffix: what may be written there, and where it may end."""
+"""Text between a prefix and a suffix: byte-exact probabilities, and what may be written there."""
