@@ -262,6 +262,14 @@ class SuffixError(ConstrainError):
         super().__init__(problem)
 
 
+class FimFormatError(ConstrainError):
+    """A model cannot be asked for a middle in the way that is wanted, or in none that is known."""
+
+
+class InfillError(ConstrainError):
+    """There is no middle where one is asked for; the message says why."""
+
+
 class BitmaskError(ConstrainError):
     """An array is not the packed bitmask that was wanted: its type, shape or width."""
 

@@ -123,7 +123,7 @@ def generate(
     prompts = [prompt] if isinstance(prompt, str) else list(prompt)
     if stream:
         _check_stream(model, prompts, options)
-    store = _store(grammar, tokenizer, model, cache_dir)
+    store = store_of(grammar, vocabulary_of(tokenizer, model.generation_config), cache_dir)
     if not prompts:
         return []
     request = _request(
@@ -303,8 +303,8 @@ def _request(
     if finish:
         check_budget(store, max_new_tokens)
     encoded = [_encode(tokenizer, prompt, ends) for prompt in prompts]
-    pad = _pad_id(tokenizer, ends)
-    input_ids, attention_mask = _pad_left(encoded, pad)
+    pad = pad_id(tokenizer, ends)
+    input_ids, attention_mask = pad_left(encoded, pad)
     options = dict(options)
     processor = GrammarLogitsProcessor(
         store,
@@ -335,13 +335,13 @@ def _encode(tokenizer: Any, prompt: str, ends: Sequence[int]) -> list[int]:
     return [ends[0] if first is None else first]
 
 
-def _pad_id(tokenizer: Any, ends: Sequence[int]) -> int:
+def pad_id(tokenizer: Any, ends: Sequence[int]) -> int:
     """Padding is masked, so that an end token serves where there is no padding token."""
     pad = tokenizer.pad_token_id
     return ends[0] if pad is None else int(pad)
 
 
-def _pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
+def pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     """Ids and attention mask, int64[B, N] both."""
     width = max(map(len, rows))
     ids = [[pad] * (width - len(row)) + list(row) for row in rows]
@@ -349,7 +349,7 @@ def _pad_left(rows: Sequence[Sequence[int]], pad: int) -> tuple[Tensor, Tensor]:
     return torch.tensor(ids), torch.tensor(seen)
 
 
-class _Pieces(BaseStreamer):
+class Pieces(BaseStreamer):
     """Hands the ids that `model.generate` puts to another thread."""
 
     def __init__(self) -> None:
@@ -366,7 +366,7 @@ class _Pieces(BaseStreamer):
         """The end of the queue is told by the thread's own end, error or not."""
 
 
-class _StopWhen(StoppingCriteria):
+class StopWhen(StoppingCriteria):
     """Stops generation once an event is set."""
 
     def __init__(self, event: Event) -> None:
@@ -393,9 +393,9 @@ def _stream(request: _Request) -> Iterator[str]:
 
     An error in the thread is raised here. Closing the iterator stops the thread.
     """
-    pieces, closed = _Pieces(), Event()
+    pieces, closed = Pieces(), Event()
     criteria = StoppingCriteriaList(
-        [*(request.run.keywords.get("stopping_criteria") or ()), _StopWhen(closed)]
+        [*(request.run.keywords.get("stopping_criteria") or ()), StopWhen(closed)]
     )
 
     def finished(_: Future[Any]) -> None:
@@ -415,11 +415,10 @@ def _stream(request: _Request) -> Iterator[str]:
     reader.close(finish=request.finish)
 
 
-def _store(
-    grammar: AnyGrammar | MaskStore | str, tokenizer: Any, model: Any, cache_dir: Path | str | None
+def store_of(
+    grammar: AnyGrammar | MaskStore | str, vocabulary: Vocabulary, cache_dir: Path | str | None
 ) -> MaskStore:
     """The store of a grammar, the last few of which are kept in memory."""
-    vocabulary = _vocabulary(tokenizer, model.generation_config)
     if isinstance(grammar, MaskStore):
         _check_same(grammar.vocabulary, vocabulary)
         return grammar
@@ -449,7 +448,7 @@ def _check_same(compiled: Vocabulary, read: Vocabulary) -> None:
             )
 
 
-def _vocabulary(tokenizer: Any, generation_config: Any) -> Vocabulary:
+def vocabulary_of(tokenizer: Any, generation_config: Any) -> Vocabulary:
     """The tokenizer's vocabulary, the last few of which are kept in memory.
 
     Each is kept with its tokenizer, so that no other can take over the identity.

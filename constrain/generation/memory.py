@@ -71,13 +71,14 @@ class ModelReader:
         n_passes: forward passes so far.
     """
 
-    def __init__(self, model: Any, *, use_cache: bool = True) -> None:
+    def __init__(self, model: Any, *, use_cache: bool = True, temperature: float = 1.0) -> None:
         """Prepare to read.
 
         Args:
             model: it is put to no other use than to be called; it must be in `eval` mode.
             use_cache: keep keys and values; else each pass reads whole sequences again, as it
                 also does where the model has layers other than of full attention.
+            temperature: by which logits are divided, above 0.
 
         Raises:
             ValueError: the model is in training mode, where its answers are random.
@@ -85,6 +86,7 @@ class ModelReader:
         if model.training:
             raise ValueError("the model is in training mode; call model.eval() first")
         self.n_passes = 0
+        self._temperature = temperature
         self._model = model
         self._takes = frozenset(inspect.signature(model.forward).parameters)
         self._use_cache = use_cache and "past_key_values" in self._takes and _is_full(model.config)
@@ -125,6 +127,26 @@ class ModelReader:
         """A new cache of transformers with a memory's sequence, to go on from; None without."""
         return _assemble([memory], memory.length) if memory.kept is not None else None
 
+    def cache_of_batch(self, memories: Sequence[Memory], lengths: Sequence[int]) -> Any:
+        """A new cache of several sequences, padded on the left; None without caches.
+
+        Args:
+            memories: one a row.
+            lengths: of each, how many tokens of it; at least one.
+        """
+        if any(memory.kept is None for memory in memories):
+            return None
+        lines, width = [memory.line() for memory in memories], max(lengths)
+        cache = DynamicCache()
+        for layer in range(len(lines[0][0].kept or ())):
+            pairs = [_joined(line, layer) for line in lines]
+            keys, values = (
+                torch.cat([_padded(t[:, :, :n], width) for t, n in zip(part, lengths, strict=True)])
+                for part in zip(*pairs, strict=True)
+            )
+            cache.update(keys, values, layer)
+        return cache
+
     def _check(self, needed: int) -> None:
         if self._limit is not None and needed > self._limit:
             raise ContextLengthError(needed, self._limit)
@@ -158,7 +180,7 @@ class ModelReader:
                 options["position_ids"] = torch.tensor(rows, device=device)
         ids = torch.tensor([(0,) * (width - len(row)) + row for row in new], device=device)
         output = self._model(input_ids=ids, **options)
-        logits = output.logits[:, -1].double().cpu().numpy()
+        logits = output.logits[:, -1].double().cpu().numpy() / self._temperature
         kept = self._kept(output, [len(row) for row in new])
         return list(zip(kept, logits, strict=True))
 

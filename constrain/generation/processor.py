@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from transformers import LogitsProcessor
 
+from constrain.bitmask import n_words
 from constrain.compiler import MaskStore
 from constrain.decode.matcher import Matcher
 from constrain.errors import (
@@ -25,6 +27,7 @@ from constrain.errors import (
     VocabularyError,
 )
 from constrain.generation.apply import apply_rows_, dead_rows
+from constrain.infill.healing import MiddleMatcher
 from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary
 
@@ -44,7 +47,8 @@ class _Forbidden:
     text: bytes
 
 
-_State = Matcher | _Forbidden
+_Follower = Matcher | MiddleMatcher
+_State = _Follower | _Forbidden
 
 
 @dataclass(frozen=True)
@@ -61,6 +65,17 @@ class _Row:
     state: _State
     prompt_length: int
     is_start: bool
+
+
+class TextStore(Protocol):
+    """Matchers over one vocabulary, such as a `MaskStore`."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """What tokens write."""
+
+    def matcher(self) -> _Follower:
+        """A matcher for one new text."""
 
 
 class GrammarLogitsProcessor(LogitsProcessor):
@@ -95,6 +110,9 @@ class GrammarLogitsProcessor(LogitsProcessor):
 
     Args:
         store: of the grammar, over the model's vocabulary.
+        starts: where texts begin, a matcher for each prompt, if not where the grammar's do:
+            middles before a suffix, or pending bytes (`constrain.infill`). They are not changed.
+            With `prompt_length`.
         prompt_length: P, the ids before the generated text, padding included; one for
             all rows, or one a row of the prompt batch (beams and returned sequences
             repeat each); None to learn it.
@@ -113,15 +131,19 @@ class GrammarLogitsProcessor(LogitsProcessor):
 
     def __init__(
         self,
-        store: MaskStore,
+        store: TextStore,
         *,
+        starts: Sequence[_Follower] | None = None,
         prompt_length: int | Sequence[int] | None = None,
         max_new_tokens: int | None = None,
         strict: bool = False,
         inplace: bool = False,
         memory: int = 1024,
     ) -> None:
+        if starts is not None and prompt_length is None:
+            raise PromptError("texts that begin elsewhere need prompt_length: where they begin")
         self.store = store
+        self.starts = starts
         self.prompt_length = prompt_length
         self.max_new_tokens = max_new_tokens
         self.strict = strict
@@ -131,8 +153,8 @@ class GrammarLogitsProcessor(LogitsProcessor):
         self._ends = list(store.vocabulary.end_ids)
         check_ends(store.vocabulary)
         self._width = _width(store.vocabulary)
-        self._nothing = np.zeros(store.words, np.int32)
-        if max_new_tokens is not None:
+        self._nothing = np.zeros(n_words(store.vocabulary.size), np.int32)
+        if max_new_tokens is not None and isinstance(store, MaskStore):
             check_budget(store, max_new_tokens)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
@@ -187,19 +209,35 @@ class GrammarLogitsProcessor(LogitsProcessor):
         if self.prompt_length is None:
             return [self._learned(row) for row in ids]
         lengths = _lengths(self.prompt_length, ids)
-        return [self._given(row, length) for row, length in zip(ids, lengths, strict=True)]
+        if self.starts is not None and len(ids) % max(1, len(self.starts)):
+            raise PromptError(f"there are {len(self.starts)} starts and {len(ids)} rows of ids")
+        n_each = len(ids) // len(self.starts) if self.starts else len(ids) + 1
+        return [
+            self._given(row, length, index // n_each)
+            for index, (row, length) in enumerate(zip(ids, lengths, strict=True))
+        ]
 
-    def _given(self, row: Ids, prompt_length: int) -> _Row:
-        """The state of a row whose prompt is known; the memory's keys are generated ids."""
+    def _given(self, row: Ids, prompt_length: int, prompt: int) -> _Row:
+        """The state of a row whose prompt is known; the memory's keys are generated ids.
+
+        Args:
+            row: all ids.
+            prompt_length: where the generated ones begin.
+            prompt: which of the starts is the row's; 0 where all begin alike.
+        """
         generated = row[prompt_length:]
-        known = self._memory.get(generated.tobytes())
+        key = b"%d:" % prompt
+        known = self._memory.get(key + generated.tobytes())
         if known is None:
-            parent = self._memory.get(generated[:-1].tobytes()) if len(generated) else None
+            parent = self._memory.get(key + generated[:-1].tobytes()) if len(generated) else None
             start = len(generated) - 1 if parent else 0
-            state = parent.state if parent else self.store.matcher()
+            state = parent.state if parent else self._start(prompt)
             known = _Row(_read(state, generated, start), prompt_length, parent is None)
-            self._memory.put(generated.tobytes(), known)
+            self._memory.put(key + generated.tobytes(), known)
         return _Row(known.state, prompt_length, known.is_start)
+
+    def _start(self, prompt: int) -> _Follower:
+        return self.store.matcher() if self.starts is None else self.starts[prompt].fork()
 
     def _learned(self, row: Ids) -> _Row:
         """The state of a row whose prompt is learned; the memory's keys are whole rows."""
