@@ -25,9 +25,10 @@ from hypothesis import strategies as st
 import constrain
 from constrain import Grammar, Vocabulary
 from constrain.__main__ import _parser, main
-from constrain.cli import check, diagnosis
+from constrain.cli import check
 from constrain.cli.diagnosis import byte_matcher, place_of, read_viable, show_caret, spell_bytes
 from constrain.cli.options import MAX_TEXT_BYTES, Exit
+from constrain.decode import diagnosis
 from constrain.decode.matcher import Matcher
 from constrain.grammar.builtin import builtin_names
 

@@ -19,7 +19,6 @@ from __future__ import annotations
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from functools import cached_property
 
 from constrain.infill.lexemes import BEYOND, Lexemes, Undecided
 from constrain.infill.rules import ANY, Rules, column
@@ -88,6 +87,7 @@ class Chart:
         self._todo: list[Item] = []
         self._behind: dict[tuple[int, int], tuple[Node, ...]] = {}
         self._possible: dict[int, int] = {}
+        self._exits_in: dict[frozenset[int], tuple[Node, ...]] = {}
         self._read: dict[tuple[int, Node, int], list[Node]] = {}
 
     def symbol(self, symbol: int, node: Node, level: int) -> dict[Node, None]:
@@ -126,7 +126,8 @@ class Chart:
     def is_final(self, node: Node) -> bool:
         """Whether the text may be over at a node."""
         if node == HOLE:
-            return any(map(self.is_final, self.exits))
+            everywhere = frozenset(range(len(self._rules.ignored)))
+            return any(map(self.is_final, self._exits(everywhere)))
         return node == PASSED or node[0] == len(self._data)
 
     def behind(self, symbol: int, place: int) -> tuple[Node, ...]:
@@ -150,13 +151,23 @@ class Chart:
             found.append((place, column))
         return found
 
-    @cached_property
-    def exits(self) -> tuple[Node, ...]:
-        """Where a lexeme may begin in the suffix behind an ignored one that begins in the hole."""
-        ignored = frozenset().union(*self._rules.ignored, self._rules.newlines)
-        places = set[int]().union(*(self._lexemes.begun(terminal) for terminal in ignored))
-        state = ANY if self._rules.semicolon >= 0 else SETTLED
-        return self._skipped(sorted(places), ignored, state)
+    def _exits(self, places: frozenset[int]) -> tuple[Node, ...]:
+        """Where a lexeme may begin in the suffix behind an ignored one that begins in the hole.
+
+        Args:
+            places: where the text may be there.
+        """
+        found = self._exits_in.get(places)
+        if found is None:
+            rules = self._rules
+            state = ANY if rules.semicolon >= 0 else SETTLED
+            nodes: dict[Node, None] = {}
+            for place in sorted(places):
+                ignored = rules.ignored[place] | rules.newlines
+                ends = set[int]().union(*(self._lexemes.begun(terminal) for terminal in ignored))
+                nodes.update(dict.fromkeys(self._skipped(sorted(ends), ignored, state)))
+            found = self._exits_in[places] = tuple(nodes)
+        return found
 
     def _skipped(self, places: list[int], ignored: frozenset[int], state: int) -> tuple[Node, ...]:
         """The nodes at `places`, and behind ignored lexemes that begin there."""
@@ -268,7 +279,7 @@ class Chart:
             for lexed in self._spellings(terminal, ANY):
                 for end in self._lexemes.begun(lexed):
                     found.update(dict.fromkeys(self._after(symbol, 0, end, level, is_whole=False)))
-            for start in self.exits:
+            for start in self._exits(self._rules.before[symbol]):
                 found.update(dict.fromkeys(self._lexed(symbol, start, level)))
             return list(found)
         if node == PASSED:

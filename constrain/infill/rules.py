@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import pairwise
 from weakref import WeakKeyDictionary
 
 from constrain.automata.margin import Margin, moved
@@ -15,7 +16,7 @@ from constrain.decode.engine import Engine
 from constrain.decode.layout import ignored_by_place
 from constrain.grammar.normalize import OUTSIDE, NormalGrammar
 from constrain.grammar.rules import Grammar, Indentation, Semicolons
-from constrain.grammar.sets import as_lexed, first_sets
+from constrain.grammar.sets import as_lexed, bits, first_sets, last_sets
 
 ANY = -1
 """A column of which nothing is known."""
@@ -86,6 +87,20 @@ class Rules:
         for number, (lhs, rhs) in enumerate(self.normal.productions):
             found.setdefault(lhs, []).append((number, firsts[rhs[0]]))
         return found
+
+    @cached_property
+    def before(self) -> list[frozenset[int]]:
+        """Per terminal symbol, the places where the text may be in front of it."""
+        places = self.normal.places
+        first, last = first_sets(self.normal), last_sets(self.normal)
+        found: list[set[int]] = [set() for _ in places]
+        for terminal in bits(first[self.normal.start]):
+            found[terminal].add(OUTSIDE)
+        for left, right in {pair for _, rhs in self.normal.productions for pair in pairwise(rhs)}:
+            behind = {places[terminal] for terminal in bits(last[left])}
+            for terminal in bits(first[right]):
+                found[terminal] |= behind
+        return [frozenset(members) for members in found]
 
     @cached_property
     def with_lines(self) -> frozenset[int]:

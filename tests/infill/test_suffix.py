@@ -121,6 +121,8 @@ CASES = [
     ("python", "def f():\n  if x:\n    y\n", "\n  return x\n", "    y = 2", "legal"),
     ("python", "if x:\n", "\nelse:\n    pass\n", "    y", "legal"),
     ("python", "if x:\n", "\nelse:\n    pass\n", "    y\nz", "open"),
+    ("python", "if x:\n  y", "\nif a:\n    b\n  c\n", "\n  \\", "legal"),
+    ("python", "if x:\r\n  y\r\n", " \\\r\nif a:\r\n    b\r\n  c\r\n", " ", "legal"),
     # comments, line ends
     ("python", "x = 1 ", "+ y\n", "#", "legal"),
     ("python", "x = (1 ", ")\n", "#", "open"),
