@@ -23,7 +23,7 @@ HEALED_BYTES = 32
 """Bytes of these, at most."""
 
 SUFFIX_SHARE = 3
-"""Where both do not fit, the suffix gets one part in so many of the context, the prefix the rest."""
+"""Where both do not fit, the suffix gets one part of the context in so many, at least."""
 
 
 @dataclass(frozen=True)
