@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from constrain.generation.apply import apply_bitmask_, apply_rows_
     from constrain.generation.byte_model import ByteModel
     from constrain.generation.generate import constrained_generate, generate
+    from constrain.generation.infill import Infilled, infill
     from constrain.generation.processor import GrammarLogitsProcessor
 
 __all__ = [
@@ -23,6 +24,7 @@ __all__ = [
     "ConstrainError",
     "Grammar",
     "GrammarLogitsProcessor",
+    "Infilled",
     "MaskStore",
     "Matcher",
     "Production",
@@ -35,6 +37,7 @@ __all__ = [
     "constrained_generate",
     "fill_bitmasks",
     "generate",
+    "infill",
 ]
 
 _NEEDS_TORCH = {
@@ -43,7 +46,9 @@ _NEEDS_TORCH = {
     "apply_bitmask_": "constrain.generation.apply",
     "apply_rows_": "constrain.generation.apply",
     "constrained_generate": "constrain.generation.generate",
+    "Infilled": "constrain.generation.infill",
     "generate": "constrain.generation.generate",
+    "infill": "constrain.generation.infill",
 }
 
 

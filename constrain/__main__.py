@@ -12,7 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 
-from constrain.cli import check, compile, generate, inspect
+from constrain.cli import check, compile, generate, infill, inspect
 from constrain.cli.options import EXIT_CODES, Exit, UsageError
 from constrain.errors import ConstrainError
 from constrain.grammar.builtin import builtin_names
@@ -20,6 +20,7 @@ from constrain.grammar.builtin import builtin_names
 EPILOG = f"""\
 examples:
   constrain generate --grammar json --prompt "A user, as JSON:"
+  constrain infill module.py --cursor 10:5
   constrain check settings.json --grammar json
   constrain inspect '{{"a": tr' --grammar json --token true
   constrain compile --grammar json --tokenizer path/to/model
@@ -77,7 +78,7 @@ def _parser() -> argparse.ArgumentParser:
         "--list-grammars", action="store_true", help="print the names of the built-in grammars"
     )
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
-    for command in (generate, compile, check, inspect):
+    for command in (generate, infill, compile, check, inspect):
         command.add_parser(commands)
     return parser
 

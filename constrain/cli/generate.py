@@ -66,7 +66,7 @@ def add_parser(commands: Any) -> None:
     parser.add_argument(
         "--max-new-tokens",
         metavar="N",
-        type=_count,
+        type=count,
         default=256,
         help="the most tokens to write, the end token included (%(default)s)",
     )
@@ -77,10 +77,11 @@ def add_parser(commands: Any) -> None:
     )
     parser.add_argument("--stream", action="store_true", help="write the text as it comes")
     add_cache(parser)
-    _add_sampling(parser)
+    add_sampling(parser)
 
 
-def _add_sampling(parser: argparse.ArgumentParser) -> None:
+def add_sampling(parser: argparse.ArgumentParser) -> None:
+    """Add the options that say how tokens are chosen."""
     group = parser.add_argument_group(
         "how tokens are chosen (default: as the model's settings say)"
     )
@@ -116,7 +117,7 @@ def run(options: argparse.Namespace) -> int:
                 max_new_tokens=options.max_new_tokens,
                 finish=not options.no_finish,
                 stream=True,
-                **_sampling(options),
+                **sampling(options),
             ),
             at_once=options.stream,
         )
@@ -145,7 +146,8 @@ def _read_prompt(text: str) -> str:
     return text
 
 
-def _sampling(options: argparse.Namespace) -> dict[str, Any]:
+def sampling(options: argparse.Namespace) -> dict[str, Any]:
+    """What `add_sampling`'s options are to `model.generate`."""
     if options.greedy:
         return {"do_sample": False}
     if options.temperature is not None:
@@ -166,7 +168,8 @@ def _verdict(store: MaskStore, text: str) -> Exit:
     return Exit.NOT_OF_GRAMMAR
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """A number of 1 or more, for an option."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError(f"{value} is less than 1")

@@ -81,10 +81,10 @@ def add_command(
     return parser
 
 
-def add_grammar(parser: argparse.ArgumentParser) -> None:
+def add_grammar(parser: argparse.ArgumentParser, *, is_required: bool = True) -> None:
     """Add the options that say what texts may be."""
     group = parser.add_argument_group("the grammar (one of the first five)")
-    one = group.add_mutually_exclusive_group(required=True)
+    one = group.add_mutually_exclusive_group(required=is_required)
     one.add_argument(
         "--grammar",
         metavar="NAME|FILE",
@@ -139,7 +139,14 @@ def _add_schema_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+GRAMMAR_OPTIONS = ("grammar", "gbnf", "regex", "choice", "schema")
+
 SCHEMA_OPTIONS = ("order", "whitespace", "indent", "escapes", "lenient")
+
+
+def has_grammar(options: argparse.Namespace) -> bool:
+    """Whether one of `add_grammar`'s options names a grammar."""
+    return any(getattr(options, name) is not None for name in GRAMMAR_OPTIONS)
 
 
 def read_grammar(options: argparse.Namespace) -> AnyGrammar:

@@ -153,6 +153,23 @@ class FimPrompter:
         return pending
 
 
+def fim_vocabulary(model: Any, tokenizer: Any, fim: FimFormat | None = None) -> Vocabulary:
+    """The vocabulary to compile a grammar for, if it is to be of infilled texts.
+
+    It has the tokens that end a middle as end tokens, besides those of the tokenizer.
+
+    Args:
+        model: see `FimPrompter`.
+        tokenizer: its fast tokenizer.
+        fim: the format; None: detected from the tokenizer.
+
+    Raises:
+        FimFormatError, VocabularyError: as of `FimPrompter`.
+    """
+    vocabulary = Vocabulary.from_tokenizer(tokenizer, model.generation_config)
+    return FimPrompter(model, tokenizer, vocabulary, fim, "auto").vocabulary
+
+
 def _with_ends(vocabulary: Vocabulary, ends: list[int]) -> Vocabulary:
     """The vocabulary with more end tokens, which are no text."""
     if set(ends) <= set(vocabulary.end_ids):

@@ -8,6 +8,7 @@ and the result says why.
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -179,8 +180,8 @@ def infill(
         tokenizer: its fast tokenizer; it is only read.
         prefix: what stands before the hole: text or bytes; or several, each with its suffix.
         suffix: what stands behind it.
-        grammar: of prefix, middle and suffix together: a grammar, a store compiled for this
-            tokenizer, or a built-in's name; None: any text.
+        grammar: of prefix, middle and suffix together: a grammar, a store compiled for the
+            `fim_vocabulary` of this tokenizer, or a built-in's name; None: any text.
         healing: see above.
         layout: "psm" or "spm", see `FimFormat`; "auto": SPM where the model knows it.
         fim: the model's sentinels; None: they are known by the tokenizer.
@@ -322,27 +323,31 @@ class _Request:
     max_new_tokens: int
     options: dict[str, Any]
 
-    def run(self, healing: Healing, **options: Any) -> list[Infilled]:
+    def run(self, healing: Healing) -> list[Infilled]:
         """Fill all holes."""
-        reader = ModelReader(self.model, temperature=self._temperature())
-        rows = self.rows(healing, reader)
+        reader = self.reader()
+        return self.fill(self.rows(healing, reader), reader)
+
+    def reader(self) -> ModelReader:
+        """The model, as it samples."""
+        return ModelReader(self.model, temperature=self._temperature())
+
+    def fill(
+        self, rows: list[_Row | Infilled], reader: ModelReader, **options: Any
+    ) -> list[Infilled]:
+        """Write what is lacking of each row."""
         live = [row for row in rows if isinstance(row, _Row)]
-        watch, output = None, []
-        if live:
-            watch, call = self.call(live, reader)
-            ids = call(**options)
-            ids = getattr(ids, "sequences", ids)
-            watch.end(ids)
-            output = ids[:, watch.width :].tolist()
-        results = []
-        for row in rows:
-            if not isinstance(row, _Row):
-                results.append(row)
-                continue
-            assert watch is not None
-            index = live.index(row)
-            results.append(self._result(row, output[index], watch, index, reader.n_passes))
-        return results
+        if not live:
+            return [row for row in rows if isinstance(row, Infilled)]
+        watch, call = self._call(live, reader)
+        ids = call(**options)
+        ids = getattr(ids, "sequences", ids)
+        watch.end(ids)
+        written = iter(enumerate(ids[:, watch.width :].tolist()))
+        return [
+            row if isinstance(row, Infilled) else self._result(row, *next(written), watch, reader)
+            for row in rows
+        ]
 
     def rows(self, healing: Healing, reader: ModelReader) -> list[_Row | Infilled]:
         """What is to be continued of each hole, or its end where there is nothing to write."""
@@ -373,7 +378,7 @@ class _Request:
             return _Row(task, prompt.context, healed, None)
         return _Row(task, prompt.context, start, None)
 
-    def call(self, rows: list[_Row], reader: ModelReader) -> tuple[_Watch, Any]:
+    def _call(self, rows: list[_Row], reader: ModelReader) -> tuple[_Watch, Any]:
         """The call of `model.generate`, and what watches it."""
         pad = pad_id(self.tokenizer, list(self.vocabulary.end_ids))
         input_ids, attention_mask = pad_left([row.ids for row in rows], pad)
@@ -403,7 +408,7 @@ class _Request:
         return watch, call
 
     def _result(
-        self, row: _Row, ids: list[int], watch: _Watch, index: int, n_passes: int
+        self, row: _Row, index: int, ids: list[int], watch: _Watch, reader: ModelReader
     ) -> Infilled:
         task, matcher = row.task, row.start.fork()
         n_tokens = 0
@@ -434,7 +439,7 @@ class _Request:
             log_probability,
             float(-np.expm1(log_kept)),
             n_tokens,
-            watch.n_calls + n_passes,
+            watch.n_calls + reader.n_passes,
             task.prompt.is_cut,
         )
 
@@ -507,38 +512,60 @@ class _Watch(GrammarLogitsProcessor):
 
 
 def _stream(request: _Request, healing: Healing) -> Iterator[str]:
-    """The pieces of a middle, generated in another thread while they are read."""
+    """The pieces of a middle, generated in another thread while they are read.
+
+    An error in the thread is raised here. Closing the iterator stops the thread.
+    """
+    reader = request.reader()
+    (row,) = rows = request.rows(healing, reader)
+    if isinstance(row, Infilled):
+        raise InfillError(str(row.problem))
     pieces, closed = Pieces(), Event()
     criteria = StoppingCriteriaList(
-        [*(request.options.get("stopping_criteria") or ()), StopWhen(closed)]
+        [*(request.options.pop("stopping_criteria", None) or ()), StopWhen(closed)]
     )
 
     def finished(_: Future[Any]) -> None:
         pieces.queue.put(None)
 
-    request.options.pop("stopping_criteria", None)
-    follower = _Follower()
+    follower = _Follower(row.start.fork())
     with ThreadPoolExecutor(max_workers=1) as thread:
-        future = thread.submit(request.run, healing, streamer=pieces, stopping_criteria=criteria)
+        future = thread.submit(
+            request.fill, rows, reader, streamer=pieces, stopping_criteria=criteria
+        )
         future.add_done_callback(finished)
         try:
+            if piece := follower.piece():
+                yield piece
             while (ids := pieces.queue.get()) is not None:
-                yield from follower.read(ids)
+                if piece := follower.read(ids):
+                    yield piece
         finally:
             closed.set()
         (result,) = future.result()
-    yield from follower.close(result)
+    if result.middle is None:
+        raise InfillError(str(result.problem))
 
 
 class _Follower:
-    """What of a middle is surely part of it."""
+    """Says what of a middle is surely part of it: up to the last place where it may end."""
 
-    def read(self, ids: list[int]) -> Iterator[str]:
+    def __init__(self, matcher: MiddleMatcher) -> None:
+        self._matcher = matcher
+        self._decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+        self._n_told = 0
+
+    def read(self, ids: list[int]) -> str:
         """The characters that are final with some more ids."""
-        yield from ()
+        for token in ids:
+            if not self._matcher.is_terminated():
+                self._matcher.accept_token(token)
+        return self.piece()
 
-    def close(self, result: Infilled) -> Iterator[str]:
-        """The rest."""
-        if result.middle is None:
-            raise InfillError(str(result.problem))
-        yield result.middle.decode(errors="replace")
+    def piece(self) -> str:
+        """The characters that are final and were not told yet."""
+        became = self._matcher.finish()
+        if not isinstance(became, Middle):
+            return ""
+        new, self._n_told = became.text[self._n_told :], len(became.text)
+        return self._decoder.decode(new)
