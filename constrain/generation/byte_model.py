@@ -1,6 +1,6 @@
 """`ByteModel`: a causal language model as a distribution over bytes.
 
-model + tokenizer ─► covers of a prefix, stepped byte by byte (`constrain.infill`) ─► 257 numbers
+model + tokenizer ─► covers of a prefix, stepped byte by byte (`constrain.covers`) ─► 257 numbers
 
 `docs/byte-probabilities.md` says what is computed.
 """
@@ -16,13 +16,13 @@ import numpy as np
 from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
+from constrain.covers.canonical import CanonicalSequences
+from constrain.covers.covers import STOP, AllSequences, Covers, CoverWalk, Law
+from constrain.covers.encoding import plain_description, read_encoding
+from constrain.covers.order import ByteOrder
 from constrain.errors import ByteTextError
 from constrain.generation.memory import Memory, ModelReader
 from constrain.generation.plain import ranges_of
-from constrain.infill.canonical import CanonicalSequences
-from constrain.infill.covers import STOP, AllSequences, Covers, CoverWalk, Law
-from constrain.infill.encoding import plain_description, read_encoding
-from constrain.infill.order import ByteOrder
 from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary, describe
 

@@ -11,9 +11,9 @@ from typing import Any, Literal
 
 from tokenizers import Tokenizer
 
+from constrain.covers.encoding import plain_description
 from constrain.errors import ContextLengthError, FimFormatError, VocabularyError
-from constrain.infill.encoding import plain_description
-from constrain.infill.formats import FimFormat, Place, detect_format
+from constrain.fim.formats import FimFormat, Place, detect_format
 from constrain.vocabulary import Vocabulary, describe
 
 HEALED_TOKENS = 3

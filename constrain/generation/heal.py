@@ -17,9 +17,9 @@ import torch
 from numpy.typing import NDArray
 
 from constrain.bitmask import bits_at
+from constrain.covers.covers import AllSequences, Covers, CoverWalk
+from constrain.covers.order import ByteOrder, log_sum
 from constrain.generation.memory import Memory, ModelReader
-from constrain.infill.covers import AllSequences, Covers, CoverWalk
-from constrain.infill.order import ByteOrder, log_sum
 from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary
 

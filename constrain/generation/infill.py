@@ -25,6 +25,16 @@ from transformers import LogitsProcessorList, StoppingCriteriaList
 
 from constrain.compiler import MaskStore
 from constrain.errors import InfillError, TokenNotAllowedError
+from constrain.fim.formats import FimFormat
+from constrain.fim.healing import FreeText, Healed, MiddleMatcher
+from constrain.fim.suffix import (
+    BrokenPrefix,
+    Middle,
+    NoLegalStop,
+    NothingJoins,
+    SuffixMatcher,
+    open_middle,
+)
 from constrain.generation.fim import FimPrompt, FimPrompter
 from constrain.generation.generate import (
     Pieces,
@@ -37,16 +47,6 @@ from constrain.generation.generate import (
 from constrain.generation.heal import Healer, Seam, rng_of_torch
 from constrain.generation.memory import ModelReader
 from constrain.generation.processor import GrammarLogitsProcessor, check_ends
-from constrain.infill.formats import FimFormat
-from constrain.infill.healing import FreeText, Healed, MiddleMatcher
-from constrain.infill.suffix import (
-    BrokenPrefix,
-    Middle,
-    NoLegalStop,
-    NothingJoins,
-    SuffixMatcher,
-    open_middle,
-)
 from constrain.schema.tags import AnyGrammar
 from constrain.vocabulary import Vocabulary
 

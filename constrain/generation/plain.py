@@ -8,7 +8,7 @@ from typing import Any
 from tokenizers import Regex, pre_tokenizers
 
 from constrain.automata.charset import EVERY, LAST_CHARACTER, Ranges
-from constrain.infill.encoding import NUMERIC
+from constrain.covers.encoding import NUMERIC
 
 _ASKED = ((0, 0xD7FF), (0xE000, 0x3FFFF), (0xE0000, 0xE0FFF))
 """Characters that are asked for one by one. Of the others, which Unicode has not assigned or

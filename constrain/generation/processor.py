@@ -26,8 +26,8 @@ from constrain.errors import (
     TokenNotAllowedError,
     VocabularyError,
 )
+from constrain.fim.healing import MiddleMatcher
 from constrain.generation.apply import apply_rows_, dead_rows
-from constrain.infill.healing import MiddleMatcher
 from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary
 
@@ -111,7 +111,7 @@ class GrammarLogitsProcessor(LogitsProcessor):
     Args:
         store: of the grammar, over the model's vocabulary.
         starts: where texts begin, a matcher for each prompt, if not where the grammar's do:
-            middles before a suffix, or pending bytes (`constrain.infill`). They are not changed.
+            middles before a suffix, or pending bytes (`constrain.fim`). They are not changed.
             With `prompt_length`.
         prompt_length: P, the ids before the generated text, padding included; one for
             all rows, or one a row of the prompt batch (beams and returned sequences

@@ -19,11 +19,11 @@ from transformers import (
 )
 
 import constrain
+from constrain.covers.covers import STOP
 from constrain.errors import ByteTextError, ContextLengthError, LogitsError
 from constrain.generation.byte_model import ByteModel, CoversName
 from constrain.generation.embedded import load_embedded
-from constrain.infill.covers import STOP
-from tests.infill.conftest import Tiny, tiny
+from tests.covers.conftest import Tiny, tiny
 from tests.oracles.covers import Enumeration
 
 LAWS: tuple[CoversName, ...] = ("all", "canonical")

@@ -26,7 +26,7 @@ from typing import NamedTuple, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.infill.encoding import Encoding
+from constrain.covers.encoding import Encoding
 from constrain.kernel import kernel
 
 _NEVER = np.iinfo(np.int32).max

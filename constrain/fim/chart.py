@@ -20,8 +20,8 @@ import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from constrain.infill.lexemes import BEYOND, Lexemes, Undecided
-from constrain.infill.rules import ANY, Rules, column
+from constrain.fim.lexemes import BEYOND, Lexemes, Undecided
+from constrain.fim.rules import ANY, Rules, column
 
 Node = tuple[int, int]  # a place, and what a layout must know there
 Move = tuple[Node, int]  # a node and a level

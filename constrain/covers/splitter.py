@@ -30,8 +30,8 @@ from numpy.typing import NDArray
 
 from constrain.automata.charset import LAST_CHARACTER, Ranges
 from constrain.automata.utf8 import NO_CLASS, Alphabet, partition
+from constrain.covers.pattern import MATCH, Program
 from constrain.errors import CanonicalError
-from constrain.infill.pattern import MATCH, Program
 
 END = -1
 """In the place of a class: the text ends. It is in no set."""

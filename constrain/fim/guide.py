@@ -20,8 +20,8 @@ from constrain.compiler import compile as compile_store
 from constrain.decode.engine import Engine
 from constrain.decode.machine import Thread, Threads
 from constrain.decode.matcher import Matcher
+from constrain.fim.joining import Joining
 from constrain.grammar.rules import Grammar
-from constrain.infill.joining import Joining
 from constrain.schema.grammar import SchemaGrammar
 from constrain.vocabulary import Vocabulary
 

@@ -20,7 +20,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.infill.order import ROOT, ByteOrder, Row, log_sum, log_sums, make_row
+from constrain.covers.order import ROOT, ByteOrder, Row, log_sum, log_sums, make_row
 
 STOP = 256
 """The index of stop in a distribution of the next byte."""

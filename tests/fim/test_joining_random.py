@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 import constrain
 from constrain import Vocabulary, bitmask
 from constrain.errors import GrammarError, SuffixError, ViabilityLimitError
-from constrain.infill.suffix import (
+from constrain.fim.suffix import (
     BrokenPrefix,
     Middle,
     NoLegalStop,

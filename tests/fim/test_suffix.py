@@ -12,7 +12,7 @@ import pytest
 import constrain
 from constrain import Grammar, MaskStore, Tag, Vocabulary, bitmask
 from constrain.errors import MatcherError, SuffixError
-from constrain.infill.suffix import (
+from constrain.fim.suffix import (
     BrokenPrefix,
     Middle,
     NoLegalStop,

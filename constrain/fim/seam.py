@@ -13,8 +13,8 @@ from constrain.bitmask import token_ids
 from constrain.compiler import MaskStore
 from constrain.decode.engine import State
 from constrain.decode.machine import Threads
-from constrain.infill.endings import Endings
-from constrain.infill.guide import guide_of
+from constrain.fim.endings import Endings
+from constrain.fim.guide import guide_of
 
 MAX_MASKS = 4_000
 """Narrowed masks that are kept for one suffix; beyond it all are made anew."""

@@ -10,11 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from constrain.covers.covers import STOP, AllSequences, Covers, CoverWalk, Law
+from constrain.covers.order import ByteOrder, log_sums, make_row
 from constrain.errors import DeadEndError, LogitsError
-from constrain.infill.covers import STOP, AllSequences, Covers, CoverWalk, Law
-from constrain.infill.order import ByteOrder, log_sums, make_row
 from constrain.vocabulary import Vocabulary
-from tests.infill.conftest import NAMES, HashReader, tiny
+from tests.covers.conftest import NAMES, HashReader, tiny
 from tests.oracles.covers import Enumeration
 
 VOCABULARIES = (

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from constrain.bitmask import n_words, pack
-from constrain.infill.suffix import Middle, NoLegalStop
+from constrain.fim.suffix import Middle, NoLegalStop
 from constrain.vocabulary import Vocabulary
 
 Mask = NDArray[np.int32]

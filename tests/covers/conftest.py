@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers
 
-from constrain.infill.canonical import CanonicalSequences
-from constrain.infill.encoding import plain_description, read_encoding
+from constrain.covers.canonical import CanonicalSequences
+from constrain.covers.encoding import plain_description, read_encoding
 from constrain.vocabulary import Vocabulary, describe
 from tests.oracles.covers import hash_logits
 

@@ -13,9 +13,9 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from constrain.infill.encoding import Encoding
-from constrain.infill.merges import Neighbours
-from constrain.infill.shapes import decode
+from constrain.covers.encoding import Encoding
+from constrain.covers.merges import Neighbours
+from constrain.covers.shapes import decode
 from constrain.vocabulary import Vocabulary
 
 

@@ -22,7 +22,7 @@ from constrain.decode.engine import Engine
 from constrain.decode.machine import Threads
 from constrain.decode.matcher import Matcher
 from constrain.errors import MatcherError, SuffixError
-from constrain.infill.seam import Seam
+from constrain.fim.seam import Seam
 from constrain.vocabulary import Vocabulary
 
 MAX_FORCED = 1_000

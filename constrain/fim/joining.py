@@ -22,10 +22,10 @@ from constrain.decode.engine import Engine
 from constrain.decode.layout import IndentationParser
 from constrain.decode.machine import Thread
 from constrain.decode.stacks import Edge, Stacks
+from constrain.fim.chart import HOLE, PASSED, Chart, Node
+from constrain.fim.lexemes import BEYOND, Lexemes, Undecided
+from constrain.fim.rules import ANY, Rules, column
 from constrain.grammar.rules import Grammar
-from constrain.infill.chart import HOLE, PASSED, Chart, Node
-from constrain.infill.lexemes import BEYOND, Lexemes, Undecided
-from constrain.infill.rules import ANY, Rules, column
 
 HORIZON = 4096
 """Bytes of the suffix that are looked at."""

@@ -21,8 +21,8 @@ import pytest
 
 import constrain
 from constrain import Grammar, MaskStore, Vocabulary, bitmask
+from constrain.fim.suffix import Middle, SuffixMatcher, open_middle
 from constrain.generation.embedded import load_embedded
-from constrain.infill.suffix import Middle, SuffixMatcher, open_middle
 from tests.draws import by_first_byte
 from tests.oracles.python import is_python
 

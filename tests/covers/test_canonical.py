@@ -13,18 +13,18 @@ import numpy as np
 import pytest
 from tokenizers import Tokenizer
 
+from constrain.covers.canonical import CanonicalSequences
+from constrain.covers.encoding import NUMERIC, plain_description, read_encoding
+from constrain.covers.merges import Neighbours
+from constrain.covers.pattern import parse
+from constrain.covers.shapes import decode
 from constrain.errors import CanonicalError
 from constrain.generation.byte_model import canonical_law
 from constrain.generation.embedded import FOLDER
 from constrain.generation.plain import ranges_of
-from constrain.infill.canonical import CanonicalSequences
-from constrain.infill.encoding import NUMERIC, plain_description, read_encoding
-from constrain.infill.merges import Neighbours
-from constrain.infill.pattern import parse
-from constrain.infill.shapes import decode
 from constrain.vocabulary import Vocabulary, describe
 from tests.conftest import TOKENIZERS
-from tests.infill.conftest import NAMES, tiny
+from tests.covers.conftest import NAMES, tiny
 from tests.timing import within
 
 FRAGMENTS = (

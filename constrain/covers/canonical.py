@@ -22,13 +22,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from constrain.automata.charset import Ranges
+from constrain.covers.encoding import Encoding
+from constrain.covers.merges import Neighbours
+from constrain.covers.pattern import literals, parse
+from constrain.covers.shapes import Shapes, decode
+from constrain.covers.spelling import Normal, sort_tokens
+from constrain.covers.splitter import DEAD, START, build_splitter
 from constrain.errors import CanonicalError
-from constrain.infill.encoding import Encoding
-from constrain.infill.merges import Neighbours
-from constrain.infill.pattern import literals, parse
-from constrain.infill.shapes import Shapes, decode
-from constrain.infill.spelling import Normal, sort_tokens
-from constrain.infill.splitter import DEAD, START, build_splitter
 from constrain.recent import Recent
 from constrain.vocabulary import Vocabulary
 

@@ -1,0 +1,1 @@
+"""Byte-exact probabilities: how tokens may spell a byte string, each way with its weight."""

@@ -1,1 +1,0 @@
-"""Text between a prefix and a suffix: byte-exact probabilities, and what may be written there."""
