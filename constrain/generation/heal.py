@@ -26,6 +26,8 @@ from constrain.vocabulary import Vocabulary
 BEAM = 64
 """Groups of covers that are kept; a few bytes seldom have as many."""
 
+Context = tuple[int, ...]
+
 MaskAt = Callable[[int], NDArray[np.int32]]
 """The mask int32[W] of what may come behind so many of the pending bytes."""
 
@@ -79,14 +81,21 @@ class Healer:
         Raises:
             ContextLengthError, LogitsError, DeadEndError: as of `ByteModel`.
         """
+        keys = [(tuple(c), text) for c, text in zip(contexts, pending, strict=True)]
+        covers = self._covers(list(dict.fromkeys(keys)))
+        return [self._choose(covers[key], mask, rng) for key, mask in zip(keys, masks, strict=True)]
+
+    def _covers(self, holes: list[tuple[Context, bytes]]) -> dict[tuple[Context, bytes], Covers]:
+        """The covers of different strings behind their contexts, in step."""
         walk = self._walk
-        many = [walk.begin(*self.reader.start(tuple(context))) for context in contexts]
-        for place in range(max(map(len, pending), default=0)):
-            moving = [i for i, text in enumerate(pending) if place < len(text)]
-            read = walk.read([many[i] for i in moving], self.reader)
-            for i, covers in zip(moving, read, strict=True):
-                many[i] = walk.advance(covers, pending[i][place])
-        return [self._choose(covers, mask, rng) for covers, mask in zip(many, masks, strict=True)]
+        starts = {context: self.reader.start(context) for context, _ in holes}
+        many = {hole: walk.begin(*starts[hole[0]]) for hole in holes}
+        for place in range(max((len(text) for _, text in holes), default=0)):
+            moving = [hole for hole in holes if place < len(hole[1])]
+            read = walk.read([many[hole] for hole in moving], self.reader)
+            for hole, covers in zip(moving, read, strict=True):
+                many[hole] = walk.advance(covers, hole[1][place])
+        return many
 
     def _choose(
         self, covers: Covers, mask_at: MaskAt, rng: np.random.Generator | None

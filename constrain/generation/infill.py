@@ -386,14 +386,9 @@ class _Request:
         width = input_ids.shape[1]
         watch = _Watch(store, width, [row.start for row in rows])
         options = dict(self.options)
-        seams = [row.seam for row in rows if row.seam is not None]
-        if len(seams) == len(rows) and width > 1 and not options.get("cache_implementation"):
-            memories = [seam.memory for seam in seams]
-            lengths = [len(row.ids) - 1 for row in rows]
-            if min(lengths) > 0:
-                cache = reader.cache_of_batch(memories, lengths)
-                if cache is not None:
-                    options["past_key_values"] = cache
+        cache = self._cache(rows, reader)
+        if cache is not None:
+            options["past_key_values"] = cache
         given = options.pop("logits_processor", None) or ()
         call = partial(
             self.model.generate,
@@ -406,6 +401,16 @@ class _Request:
             **options,
         )
         return watch, call
+
+    def _cache(self, rows: list[_Row], reader: ModelReader) -> Any:
+        """What healing has read of all rows but their last ids; None where it was not used."""
+        seams = [row.seam for row in rows if row.seam is not None]
+        lengths = [len(row.ids) - 1 for row in rows]
+        if len(seams) < len(rows) or min(lengths) == 0:
+            return None
+        if self._option("cache_implementation") or self._option("use_cache") is False:
+            return None
+        return reader.cache_of_batch([seam.memory for seam in seams], lengths)
 
     def _result(
         self, row: _Row, index: int, ids: list[int], watch: _Watch, reader: ModelReader
